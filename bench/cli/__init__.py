@@ -1,0 +1,35 @@
+"""The command ``bench``. Each command imports what it needs when it runs, so that help and listings are instant."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from bench.cli import data, inspect, run, table
+from bench.errors import BenchError
+
+app = typer.Typer(
+    name="bench",
+    help="Fair, fast, reproducible benchmarking of one-class image anomaly detection.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help starts in half the time
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run.run)
+app.command("table")(table.table)
+app.command("status")(inspect.status)
+app.command("show")(inspect.show)
+app.command("list")(inspect.list_names)
+app.command("doctor")(inspect.doctor)
+app.add_typer(data.app, name="data")
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 all well, 1 some jobs failed, 2 wrong usage, 128 + n stopped by signal n."""
+    try:
+        app()
+    except BenchError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)

@@ -1,0 +1,84 @@
+"""``bench data``: what datasets there are, where they lie, and whether they are whole."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bench.cli import options
+
+app = typer.Typer(help="List, fetch and verify datasets.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command("list")
+def list_data(data: options.Data = None, config: options.Config = None) -> None:
+    """List the datasets and say which are in the data folder."""
+    from bench.errors import BenchError
+    from bench.specs import Spec
+    from bench.workspace import open_workspace
+
+    workspace = open_workspace(config, data)
+    typer.echo(f"data folder: {workspace.data}")
+    width = max(map(len, workspace.datasets.names()), default=0)
+    for name in workspace.datasets.names():
+        try:
+            workspace.source(Spec(name)).source_files(workspace.data)
+            state = "there"
+        except BenchError as error:
+            state = str(error).partition("\n")[0]
+        typer.echo(f"  {name:{width}}  {state}")
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="A dataset's spec, e.g. mnist.")],
+    data: options.Data = None,
+    config: options.Config = None,
+) -> None:
+    """Download a dataset to the data folder and prepare it. What is there and whole stays."""
+    from bench.specs import parse_spec
+    from bench.workspace import open_workspace
+
+    workspace = open_workspace(config, data)
+    spec = workspace.datasets.resolve(parse_spec(name))
+    workspace.source(spec).fetch(workspace.data)
+    prepared = workspace.dataset(spec)
+    typer.echo(f"{spec}: {len(prepared.images)} images of {len(prepared.classes)} classes in {workspace.data}")
+
+
+@app.command()
+def verify(
+    name: Annotated[str, typer.Argument(help="A dataset's spec, e.g. mnist.")],
+    data: options.Data = None,
+    config: options.Config = None,
+) -> None:
+    """Read a dataset's original files and its prepared arrays, and hold both against their checksums."""
+    import numpy as np
+
+    from bench import dataset as datasets
+    from bench.errors import BenchError
+    from bench.specs import parse_spec
+    from bench.workspace import open_workspace
+
+    workspace = open_workspace(config, data)
+    spec = workspace.datasets.resolve(parse_spec(name))
+    source = workspace.source(spec)
+    source.source_files(workspace.data)
+    content = source.read(workspace.data)
+    prepared = workspace.dataset(spec)
+    datasets.verify(prepared)
+    if not (np.array_equal(content.images, prepared.images) and np.array_equal(content.labels, prepared.labels)):
+        raise BenchError(
+            f"the prepared arrays in {prepared.folder} are not what the original files hold; remove them and the next "
+            f"use prepares them again:  rm -r {prepared.folder}"
+        )
+    typer.echo(f"{spec}: {len(prepared.images)} images whole, checksum {prepared.checksum}")
+
+
+@app.command()
+def path(data: options.Data = None, config: options.Config = None) -> None:
+    """Print the data folder."""
+    from bench.config import data_folder, load_config
+
+    typer.echo(str(data_folder(data, load_config(config))))

@@ -1,0 +1,21 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Config = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="A bench.toml to lay over the default one.")
+]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Folder with the datasets (else $BENCH_DATA, bench.toml, user cache)."),
+]
+Results = Annotated[
+    Path | None, typer.Option("--results", metavar="DIR", help="Folder of the records (default: results/runs).")
+]
+Profile = Annotated[str | None, typer.Option("--profile", help="Set of parameters: see bench list profiles.")]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]

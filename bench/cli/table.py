@@ -1,0 +1,33 @@
+"""``bench table``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from bench.cli import options
+
+
+def table(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Tables of bench.toml or suites; all: every table with records.")
+    ] = None,
+    format_: Annotated[Literal["text", "markdown", "latex", "csv", "json"], typer.Option("--format")] = "text",
+    metric: Annotated[
+        Literal["auroc", "average_precision", "fpr_at_95_tpr"], typer.Option(help="Figure in the cells.")
+    ] = "auroc",
+    decimals: Annotated[int, typer.Option(min=0, max=10)] = 3,
+    profile: options.Profile = None,
+    results: options.Results = None,
+    data: options.Data = None,
+    config: options.Config = None,
+) -> None:
+    """Print tables from the records: mean over seeds ± standard deviation of the last epoch's figure."""
+    from bench.report.formats import rendered
+    from bench.report.request import read_records, tables
+    from bench.workspace import open_workspace
+
+    workspace = open_workspace(config, data, results)
+    made = tables(names or ["all"], read_records(workspace), workspace, metric, profile)
+    typer.echo("\n".join(rendered(each, format_, decimals) for each in made), nl=False)

@@ -1,0 +1,223 @@
+"""bench.toml as typed models. The project's own file is the default; the working folder's and ``--config`` lie over it.
+
+Tables merge key by key; anything else (a number, a list) replaces what lay below.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+
+from bench.errors import BenchError, unknown
+from bench.specs import Value
+
+Parameters = dict[str, Any]
+"""Parameter values of one method by name."""
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Suite(Model):
+    """A named grid of jobs, or (``includes``) the union of other suites."""
+
+    summary: str = ""
+    includes: list[str] = []
+    dataset: str | None = None
+    protocol: str | None = None
+    classes: list[str | int] | None = None
+    """Normal classes by name or number; all that the protocol allows where this is left out."""
+    methods: list[str] = ["all"]
+    seeds: PositiveInt | list[int] = 3
+    profile: str | None = None
+
+
+class Profile(Model):
+    """A named set of parameter overrides; the settings of one dataset lie over those of all."""
+
+    summary: str = ""
+    max_train: PositiveInt | None = None
+    methods: dict[str, Parameters] = {}
+    datasets: dict[str, dict[str, Parameters]] = {}
+
+
+class Table(Model):
+    """A table of the paper: its suites, and whether columns are normal classes or the means of whole suites."""
+
+    title: str = ""
+    suites: list[str]
+    columns: Literal["class", "suite"] = "class"
+
+
+class Plugins(Model):
+    """Extra folders of plugins, relative to the bench.toml that names them."""
+
+    methods: list[str] = []
+    datasets: list[str] = []
+
+
+class Config(Model):
+    """Everything that bench.toml says."""
+
+    data: str | None = None
+    results: str = "results/runs"
+    profile: str = "paper"
+    timeout: PositiveFloat = 7200.0
+    """Seconds that a job may take where neither its method nor the command line says otherwise."""
+    groups: dict[str, list[str]] = {}
+    plugins: Plugins = Plugins()
+    suites: dict[str, Suite] = {}
+    profiles: dict[str, Profile] = {}
+    datasets: dict[str, dict[str, Parameters]] = Field(default={})
+    """Parameters of methods on one dataset, whatever the profile."""
+    tables: dict[str, Table] = {}
+
+    def suite(self, name: str) -> Suite:
+        """The suite of that name. Raises BenchError with the nearest names where there is none."""
+        if name not in self.suites:
+            raise unknown("suite", name, self.suites, "bench list suites shows all")
+        return self.suites[name]
+
+    def parts(self, name: str) -> list[tuple[str, Suite]]:
+        """The plain suites that a suite consists of: itself, or those that it includes, in order, each once."""
+        found: dict[str, Suite] = {}
+        for part, suite in self._walk(name, ()):
+            found.setdefault(part, suite)
+        return list(found.items())
+
+    def profile_named(self, name: str) -> Profile:
+        """The profile of that name. Raises BenchError with the nearest names where there is none."""
+        if name not in self.profiles:
+            raise unknown("profile", name, self.profiles, "bench list profiles shows all")
+        return self.profiles[name]
+
+    def parameters(self, method: str, dataset: str, profile: str) -> dict[str, Value]:
+        """What bench.toml sets for a method: for the dataset, in the profile, in the profile for the dataset."""
+        chosen = self.profile_named(profile)
+        layers = (
+            self.datasets.get(dataset, {}).get(method, {}),
+            chosen.methods.get(method, {}),
+            chosen.datasets.get(dataset, {}).get(method, {}),
+        )
+        return {key: value for layer in layers for key, value in layer.items()}
+
+    def _walk(self, name: str, above: tuple[str, ...]) -> Iterator[tuple[str, Suite]]:
+        suite = self.suite(name)
+        if name in above:
+            raise BenchError(f"bench.toml: suites include each other in a circle: {' → '.join([*above, name])}")
+        if not suite.includes and suite.dataset is None:
+            raise BenchError(f"bench.toml: suite {name!r} needs a dataset, or other suites to include")
+        if suite.dataset is not None:
+            yield name, suite
+        for part in suite.includes:
+            yield from self._walk(part, (*above, name))
+
+
+def load_config(file: Path | None = None) -> Config:
+    """The default bench.toml, the working folder's, and ``file``, laid over one another.
+
+    Raises BenchError that names the file and line of an unknown key or an unusable value.
+    """
+    merged: dict[str, Any] = {}
+    default = _default_file()
+    layers = [default]
+    here = Path.cwd() / "bench.toml"
+    if here.is_file() and not here.samefile(default):
+        layers.append(here)
+    if file is not None:
+        if not file.is_file():
+            raise BenchError(f"config file {file} does not exist")
+        layers.append(file)
+    for layer in layers:
+        _merge(merged, _read(layer))
+    return Config.model_validate(merged)
+
+
+def data_folder(option: Path | None, config: Config) -> Path:
+    """Where datasets lie: the option, else $BENCH_DATA, else bench.toml, else the user's cache folder."""
+    if option is not None:
+        return option.expanduser().resolve()
+    named = os.environ.get("BENCH_DATA") or config.data
+    if named:
+        return Path(named).expanduser().resolve()
+    import platformdirs
+
+    return platformdirs.user_cache_path("oneclass-bench") / "data"
+
+
+def _default_file() -> Path:
+    packaged = Path(str(resources.files("bench").joinpath("bench.toml")))
+    return packaged if packaged.is_file() else Path(__file__).parent.parent / "bench.toml"
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        text = file.read_text(encoding="utf-8")
+        raw = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BenchError(f"{file}: {error}") from error
+    try:
+        Config.model_validate(raw)
+    except ValidationError as error:
+        raise BenchError("\n".join(_explain(file, text, problem) for problem in error.errors())) from None
+    for kind, folders in raw.get("plugins", {}).items():
+        raw["plugins"][kind] = [str((file.parent / folder).resolve()) for folder in folders]
+    if "data" in raw:
+        raw["data"] = str((file.parent / Path(raw["data"]).expanduser()).resolve())
+    return raw
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> None:
+    for key, value in above.items():
+        if isinstance(value, dict) and isinstance(below.get(key), dict):
+            _merge(below[key], value)
+        else:
+            below[key] = value
+
+
+def _explain(file: Path, text: str, problem: Any) -> str:
+    path = [str(part) for part in problem["loc"]]
+    where = f"{file}, line {line_of(text, path)}: {'.'.join(path)}"
+    if problem["type"] != "extra_forbidden":
+        return f"{where}: {problem['msg']} (got {problem['input']!r})"
+    valid = _valid_keys(path[:-1])
+    near = difflib.get_close_matches(path[-1], valid, n=1, cutoff=0.5)
+    listed = f"did you mean {near[0]}?" if near else f"known: {', '.join(valid)}"
+    return f"{where}: unknown key {path[-1]!r}; {listed}"
+
+
+def _valid_keys(path: Sequence[str]) -> list[str]:
+    """The keys of the table at a path: those of Config, or of the model that the table's entries are."""
+    if not path:
+        return sorted(Config.model_fields)
+    model: dict[str, type[Model]] = {"suites": Suite, "profiles": Profile, "tables": Table, "plugins": Plugins}
+    return sorted(model[path[0]].model_fields) if path[0] in model else []
+
+
+def line_of(text: str, path: Sequence[str]) -> int:
+    """The line of a key in a TOML text, from 1: the deepest table header or assignment that matches the path."""
+    best, depth, table = 1, 0, []
+    for number, line in enumerate(text.splitlines(), start=1):
+        stripped = line.strip()
+        if stripped.startswith("["):
+            table = _keys(stripped.strip("[] \t").partition("]")[0])
+            here = table
+        elif "=" in stripped and not stripped.startswith("#"):
+            here = [*table, *_keys(stripped.partition("=")[0])]
+        else:
+            continue
+        if len(here) > depth and here == list(path[: len(here)]):
+            best, depth = number, len(here)
+    return best
+
+
+def _keys(dotted: str) -> list[str]:
+    return [part.strip().strip("\"'") for part in dotted.split(".")]

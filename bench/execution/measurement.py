@@ -1,0 +1,204 @@
+"""What a worker does for one job: fit on the normal images, score the test images, take the figures."""
+
+from __future__ import annotations
+
+import functools
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.dataset import PreparedDataset, open_prepared
+from bench.errors import BenchError
+from bench.execution import memory
+from bench.execution.messages import Outcome, Task
+from bench.fingerprint import source_fingerprint
+from bench.method import Epoch, EpochMethod, FitContext, Images, Method, Scores
+from bench.metrics import auroc, figures
+from bench.protocols import Split, protocol
+from bench.provenance import accelerator
+from bench.randomness import derive_seed, global_generators_seeded
+from bench.registry import Registry
+from bench.specs import parse_spec
+from bench.store import Status
+
+
+class Diverged(Exception):
+    """A loss or a score is not a finite number."""
+
+
+def measure(task: Task, report: Callable[[Epoch], None]) -> Outcome:
+    """The outcome of a task; whatever the method raises becomes one. ``report`` is called after every epoch."""
+    epochs: list[dict[str, Any]] = []
+    try:
+        return _measured(task, report, epochs)
+    except Diverged as error:
+        return Outcome("diverged", epochs=epochs, error={"type": "", "message": str(error)})
+    except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and each becomes a record
+        status: Status = "oom" if _out_of_memory(error) else "failed"
+        return Outcome(status, epochs=epochs, error=describe(error))
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """An exception as a record keeps it."""
+    return {
+        "type": type(error).__name__,
+        "message": str(error),
+        "traceback": "".join(traceback.format_exception(error)),
+    }
+
+
+def _measured(task: Task, report: Callable[[Epoch], None], epochs: list[dict[str, Any]]) -> Outcome:
+    job = task.job
+    detector = _detector(task)
+    dataset = _dataset(task.dataset_folder)
+    if dataset.checksum != job.dataset_checksum:
+        raise BenchError(f"dataset {job.dataset} changed since this run began; repeat the command")
+    split = protocol(job.protocol).split(dataset, job.normal_class, job.seed, job.max_train)
+    test = dataset.images[split.test]
+    seed = derive_seed("fit", job.method, dataset.name, job.protocol, job.normal_class, job.seed)
+    clock = _Clock(task.device)
+    memory.reset_peak(task.device)
+    with global_generators_seeded(seed):
+        context = FitContext(seed=seed, device=task.device, precision=_precision(job.precision))
+        for epoch in _fitted(detector, dataset.images[split.train], context, clock):
+            epochs.append({"epoch": epoch.number, "losses": dict(epoch.losses)})
+            report(epoch)
+            if not epoch.finite:
+                losses = ", ".join(f"{name} {loss}" for name, loss in epoch.losses.items())
+                epochs[-1]["losses"] = dict.fromkeys(epoch.losses)  # JSON knows no NaN
+                raise Diverged(f"a loss is not finite after epoch {epoch.number}: {losses}")
+            if task.trace:
+                epochs[-1]["auroc"] = auroc(split.test_labels, _scores(detector, test))
+        fit_seconds = clock.lap()
+        scores = _scores(detector, test)
+        score_seconds = clock.lap()
+    return Outcome(
+        status="done",
+        split=_split_facts(split, dataset.label(job.normal_class)),
+        metrics=figures(split.test_labels, scores),
+        cost={
+            "fit_seconds": fit_seconds,
+            "score_seconds": score_seconds,
+            "images_per_second": len(test) / max(score_seconds, 1e-9),
+            "parameters": _parameter_count(detector),
+            "peak_memory_bytes": memory.peak(task.device),
+        },
+        parameters={name: getattr(detector, name) for name in type(detector).__dataclass_fields__},  # type: ignore[attr-defined]
+        epochs=epochs,
+        hardware=accelerator(task.device),
+        arrays={"scores": scores, "labels": split.test_labels, "indices": split.test},
+    )
+
+
+def _detector(task: Task) -> Method:
+    registry = _registry(tuple(task.plugin_folders))
+    if _loaded_fingerprint(registry, task.job.method) != task.job.fingerprint:
+        raise BenchError(f"the code of {task.job.method} changed since this run began; repeat the command")
+    built: Method = registry.build(parse_spec(task.job.spec))
+    return built
+
+
+@functools.lru_cache(maxsize=4)
+def _registry(plugin_folders: tuple[str, ...]) -> Registry:
+    return Registry("method", [Path(folder) for folder in plugin_folders])
+
+
+@functools.lru_cache(maxsize=64)
+def _loaded_fingerprint(registry: Registry, name: str) -> str:
+    """The fingerprint of the code as this process imported it, which may not be what the file holds by now."""
+    registry.load(name)
+    return source_fingerprint(registry.find(name))
+
+
+@functools.lru_cache(maxsize=2)
+def _dataset(folder: Path) -> PreparedDataset:
+    return open_prepared(folder)
+
+
+def _fitted(detector: Method, images: Images, context: FitContext, clock: _Clock) -> Iterator[Epoch]:
+    """Fit the detector, yielding its epochs; what the harness does between epochs is not on the method's clock."""
+    if not isinstance(detector, EpochMethod):
+        detector.fit(images, context)
+        return
+    for epoch in detector.fit_epochs(images, context):
+        clock.pause()
+        yield epoch
+        clock.resume()
+
+
+def _scores(detector: Method, images: Images) -> Scores:
+    scores = np.asarray(detector.score(images))
+    if scores.shape != (len(images),) or not np.issubdtype(scores.dtype, np.floating):
+        raise TypeError(f"score returned {scores.dtype} {scores.shape}; expected floats of shape ({len(images)},)")
+    if not np.isfinite(scores).all():
+        bad = int((~np.isfinite(scores)).sum())
+        raise Diverged(f"{bad} of {len(scores)} scores are not finite")
+    return scores
+
+
+def _split_facts(split: Split, normal_label: int) -> dict[str, Any]:
+    return {
+        "normal_label": normal_label,
+        "fingerprint": split.fingerprint,
+        "train": len(split.train),
+        "test": len(split.test),
+        "anomalous": int(split.test_labels.sum()),
+    }
+
+
+def _parameter_count(detector: Method) -> int | None:
+    """Trained parameters of the torch modules that the detector holds; None where it holds none."""
+    import torch
+
+    modules = [value for value in vars(detector).values() if isinstance(value, torch.nn.Module)]
+    parameters = {id(p): p.numel() for module in modules for p in module.parameters()}
+    return sum(parameters.values()) if modules else None
+
+
+def _precision(name: str) -> Any:
+    if name not in ("fp32", "bf16"):
+        raise BenchError(f"unknown precision {name!r}; known: bf16, fp32")
+    return name
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    import torch
+
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch on the CPU
+
+
+class _Clock:
+    """Seconds of computing: waits for the device, and can be paused."""
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._spent = 0.0
+        self._since: float | None = self._now()
+
+    def pause(self) -> None:
+        if self._since is not None:
+            self._spent += self._now() - self._since
+            self._since = None
+
+    def resume(self) -> None:
+        self._since = self._now()
+
+    def lap(self) -> float:
+        """Seconds since the last lap, pauses left out; the clock runs on."""
+        self.pause()
+        spent, self._spent = self._spent, 0.0
+        self.resume()
+        return spent
+
+    def _now(self) -> float:
+        if self._device.startswith("cuda"):
+            import torch
+
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter()

@@ -1,0 +1,49 @@
+"""What goes over the pipe between a supervisor and its worker."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.jobs import Job
+from bench.method import Epoch
+from bench.store import Arrays, Status
+
+
+@dataclass(frozen=True)
+class Task:
+    """A job with what a worker needs to do it."""
+
+    job: Job
+    dataset_folder: Path
+    plugin_folders: Sequence[str]
+    device: str = "cpu"
+    trace: bool = False
+    timeout: float = math.inf
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended and all that a record needs of it; see ``bench.store.Record`` for the fields."""
+
+    status: Status
+    split: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    cost: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    error: dict[str, Any] | None = None
+    hardware: dict[str, Any] = field(default_factory=dict)
+    arrays: Arrays | None = None
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The worker has started and takes tasks."""
+
+
+Message = Ready | Epoch | Outcome
+"""What a worker sends: once Ready, then for each task its epochs and its outcome."""

@@ -1,0 +1,192 @@
+"""The supervisor of one slot: owns a warm worker process, feeds it tasks, and turns every ending into an outcome."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing import Pipe
+from types import TracebackType
+from typing import IO, Any, Self
+
+from bench.execution.messages import Outcome, Ready, Task
+from bench.execution.slots import Slot
+from bench.method import Epoch
+
+LOG_BYTES = 64 * 1024
+"""How much of a worker's last output is kept."""
+START_SECONDS = 300.0
+"""How long a worker may take to start, torch's import on a cold disk included."""
+GRACE_SECONDS = 2.0
+"""Between asking a worker to end and killing it."""
+TICK_SECONDS = 0.1
+"""How often a waiting supervisor looks whether it should stop."""
+RETRIED = ("killed", "oom")
+"""Endings that may be the machine's fault; such a task is started once more."""
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; the task that was under way left nothing behind."""
+
+
+class Supervisor:
+    """Runs tasks one at a time in its worker. Use it as a context: leaving it ends the worker."""
+
+    def __init__(self, slot: Slot, stop: threading.Event) -> None:
+        self.slot = slot
+        self._stop = stop
+        self._worker: _Worker | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end_worker()
+
+    def run(self, task: Task, on_epoch: Callable[[Epoch], None]) -> tuple[Outcome, list[dict[str, Any]]]:
+        """The outcome of a task, and the earlier attempts where it was started again.
+
+        Raises Interrupted when the run is stopped meanwhile.
+        """
+        task = dataclasses.replace(task, device=self.slot.device)
+        outcome = self._attempt(task, on_epoch)
+        if outcome.status not in RETRIED:
+            return outcome, []
+        return self._attempt(task, on_epoch), [{"status": outcome.status, **(outcome.error or {})}]
+
+    def _attempt(self, task: Task, on_epoch: Callable[[Epoch], None]) -> Outcome:
+        try:
+            if self._worker is None:
+                self._worker = _Worker(self.slot)
+                self._await(self._worker, time.monotonic() + START_SECONDS, lambda message: None, Ready)
+            self._worker.begin(task)
+            outcome = self._await(self._worker, time.monotonic() + task.timeout, on_epoch, Outcome)
+        except _Died as death:
+            outcome = self._buried(death)
+        except TimeoutError:
+            outcome = self._buried(_TimedOut(f"took longer than {task.timeout:g} s"))
+        if outcome.status == "oom":  # what the method had allocated may still be held
+            self._end_worker()
+        return outcome
+
+    def _await(self, worker: _Worker, deadline: float, on_epoch: Callable[[Epoch], None], kind: type[Any]) -> Any:
+        """The next message of a kind. Raises TimeoutError, _Died or Interrupted."""
+        while True:
+            if self._stop.is_set():
+                raise Interrupted
+            if time.monotonic() > deadline:
+                raise TimeoutError
+            message = worker.receive(min(TICK_SECONDS, max(0.0, deadline - time.monotonic())))
+            if isinstance(message, kind):
+                return message
+            if isinstance(message, Epoch):
+                on_epoch(message)
+
+    def _buried(self, death: _Died) -> Outcome:
+        """The outcome for a worker that is gone or has to go; the next task gets a new one."""
+        log = self._end_worker()
+        return Outcome(death.status, error={"type": "", "message": str(death), "log": log})
+
+    def _end_worker(self) -> str:
+        """End the worker with all its processes; returns the end of what it printed."""
+        if self._worker is None:
+            return ""
+        worker, self._worker = self._worker, None
+        return worker.end()
+
+
+class _Died(Exception):
+    """The worker is gone without an outcome."""
+
+    status: Any = "failed"
+
+
+class _Killed(_Died):
+    status = "killed"
+
+
+class _TimedOut(_Died):
+    status = "timeout"
+
+
+class _Worker:
+    """One child process in a session of its own, the pipe to it, and the end of its output."""
+
+    def __init__(self, slot: Slot) -> None:
+        self.connection, theirs = Pipe()
+        self.log: collections.deque[bytes] = collections.deque()
+        environment = {**os.environ, **slot.environment, "PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "bench.execution.worker", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        finally:
+            theirs.close()  # ours is then the only other end: its closing is the worker's sign to leave
+        assert self.process.stdout is not None
+        self._reader = threading.Thread(target=_keep_last, args=(self.process.stdout, self.log), daemon=True)
+        self._reader.start()
+
+    def begin(self, task: Task) -> None:
+        self.log.clear()
+        try:
+            self.connection.send(task)
+        except OSError:
+            raise self._death() from None
+
+    def receive(self, timeout: float) -> Any:
+        """The next message, or None when there is none in time. Raises _Died where none can come any more."""
+        try:
+            if self.connection.poll(timeout):
+                return self.connection.recv()
+        except (EOFError, OSError):
+            raise self._death() from None
+        # a process that the method started may keep the pipe open after the worker's death
+        if self.process.poll() is not None and not self.connection.poll(0):
+            raise self._death()
+        return None
+
+    def end(self) -> str:
+        for number, patience in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, None)):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, number)
+            try:
+                self.process.wait(patience)
+            except subprocess.TimeoutExpired:
+                continue
+        self.connection.close()
+        self._reader.join(timeout=1.0)
+        return b"".join(list(self.log)).decode(errors="replace")[-LOG_BYTES:]
+
+    def _death(self) -> _Died:
+        try:
+            code = self.process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            return _Died("the worker process closed its pipe and hung")
+        if code < 0:
+            return _Killed(f"the worker process was killed by {signal.Signals(-code).name}")
+        return _Died(f"the worker process ended with exit code {code} and left no result")
+
+
+def _keep_last(stream: IO[bytes], log: collections.deque[bytes]) -> None:
+    """Read a worker's output to its end, keeping the last of it."""
+    with contextlib.suppress(ValueError, OSError):
+        while chunk := stream.read1(8192):  # type: ignore[attr-defined]
+            log.append(chunk)
+            while len(log) > LOG_BYTES // 8192 * 4:
+                log.popleft()
+    stream.close()

@@ -1,0 +1,51 @@
+"""The worker: a child process that does task after task for one supervisor, over a pipe.
+
+``python -m bench.execution.worker FD`` talks over the inherited file descriptor FD. What a plugin prints goes to the
+process's own output, which the supervisor reads apart; the pipe carries nothing but messages.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+from multiprocessing.connection import Connection
+
+from bench.execution.measurement import measure
+from bench.execution.messages import Ready, Task
+
+
+def main(descriptor: int) -> None:
+    """Do tasks until the supervisor closes its end."""
+    os.set_inheritable(descriptor, False)
+    connection = Connection(descriptor)
+    tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(connection, tasks), daemon=True).start()
+
+    import torch
+
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    connection.send(Ready())
+    while True:
+        outcome = measure(tasks.get(), connection.send)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        connection.send(outcome)
+
+
+def _receive(connection: Connection, tasks: queue.SimpleQueue[Task]) -> None:
+    """Take tasks from the pipe. Its end means that the supervisor is gone: leave, with every process of this group.
+
+    This is what leaves no orphan when the driver is killed, even in the middle of a task.
+    """
+    while True:
+        try:
+            tasks.put(connection.recv())
+        except (EOFError, OSError):
+            os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

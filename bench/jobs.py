@@ -1,0 +1,262 @@
+"""Jobs: one (method spec, dataset, protocol, normal class, seed) each, and the expansion of a suite into them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bench.config import Suite
+from bench.dataset import PreparedDataset
+from bench.errors import BenchError, DataMissing, PluginUnavailable, unknown
+from bench.fingerprint import source_fingerprint
+from bench.protocols import Protocol, protocol
+from bench.specs import Spec, Value, parse_spec, parse_specs, parse_value
+from bench.workspace import Workspace
+
+SCHEMA = 1
+"""Version of the key and the record; an older record is migrated when it is read."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One measurement. Two jobs with the same key give the same scores on the same machine."""
+
+    method: str
+    label: str
+    """The spec as tables show it: what the user asked for beyond the profile's settings."""
+    spec: str
+    """The spec with everything that differs from the method's defaults, the profile's settings included."""
+    method_version: str
+    fingerprint: str
+    """Hash of the code that shapes the method's numbers."""
+    dataset: str
+    dataset_checksum: str
+    protocol: str
+    protocol_version: int
+    normal_class: str
+    seed: int
+    profile: str
+    max_train: int | None = None
+    precision: str = "fp32"
+
+    @functools.cached_property
+    def key(self) -> str:
+        """32 hexadecimal digits: sha256 of everything that shapes the scores, and of the profile's name.
+
+        The profile counts so that a record belongs to one profile. Library versions and hardware do not count; they
+        are the record's provenance. The label does not: it follows from the spec and the profile.
+        """
+        facts = {"schema": SCHEMA, **dataclasses.asdict(self)}
+        del facts["label"]
+        canonical = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+
+    @property
+    def title(self) -> str:
+        """The job in a few words, for progress and errors."""
+        return f"{self.label} on {self.dataset}, class {self.normal_class}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks to be run or shown: a suite, or a dataset, narrowed and overridden."""
+
+    suite: str | None = None
+    dataset: str | None = None
+    protocol: str | None = None
+    methods: str | None = None
+    classes: str | None = None
+    seeds: str | None = None
+    profile: str | None = None
+    max_train: int | None = None
+    precision: str = "fp32"
+    overrides: Sequence[str] = field(default_factory=tuple)
+    """``method.parameter=value`` each."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One plain suite with its names resolved: what its jobs have in common, and their axes."""
+
+    suite: str
+    dataset: PreparedDataset
+    protocol: Protocol
+    classes: Sequence[str]
+    specs: Sequence[Spec]
+    seeds: Sequence[int]
+    profile: str
+    max_train: int | None
+
+
+def expand(request: Request, workspace: Workspace) -> list[Job]:
+    """Every job of a request, each once: by suite, then seed, class and method, so that early results span classes.
+
+    Raises BenchError for a name that does not exist, DataMissing naming every dataset whose files are absent.
+    """
+    jobs: dict[str, Job] = {}
+    overrides = _overrides(request.overrides)
+    used: set[str] = set()
+    for grid in grids(request, workspace):
+        used |= {spec.name for spec in grid.specs}
+        open_jobs = [_open_job(grid, spec, overrides.get(spec.name, {}), request, workspace) for spec in grid.specs]
+        for seed in grid.seeds:
+            for normal_class in grid.classes:
+                for open_job in open_jobs:
+                    job = dataclasses.replace(open_job, normal_class=normal_class, seed=seed)
+                    jobs.setdefault(job.key, job)
+    if stray := sorted(set(overrides) - used):
+        raise unknown("method in this run", stray[0], used, "from --set")
+    return list(jobs.values())
+
+
+def grids(request: Request, workspace: Workspace) -> list[Grid]:
+    """The plain suites of a request, with every name checked and every dataset prepared."""
+    parts = _parts(request, workspace)
+    absent = []
+    found = []
+    for name, suite in parts:
+        try:
+            found.append(_grid(name, suite, request, workspace))
+        except DataMissing as error:
+            absent.append(str(error))
+    if absent:
+        raise DataMissing("\n\n".join(dict.fromkeys(absent)))
+    return found
+
+
+def parse_seeds(text: str) -> list[int]:
+    """``3`` is the seeds 0, 1, 2; ``0,5`` or ``5,`` are those very seeds."""
+    pieces = [piece.strip() for piece in text.split(",") if piece.strip()]
+    if not pieces or not all(piece.isdecimal() for piece in pieces):
+        raise BenchError(f"cannot read seeds {text!r}; write how many (3) or which (0,1,2; one seed alone: 5,)")
+    if "," not in text:
+        if int(text) < 1:
+            raise BenchError("at least one seed is needed")
+        return list(range(int(text)))
+    return list(dict.fromkeys(int(piece) for piece in pieces))
+
+
+def _parts(request: Request, workspace: Workspace) -> list[tuple[str, Suite]]:
+    if (request.suite is None) == (request.dataset is None):
+        raise BenchError("name either a suite (--suite quickstart) or a dataset (--dataset digits)")
+    if request.suite is not None:
+        if request.protocol is not None:
+            raise BenchError("--protocol goes with --dataset; a suite has its own protocol")
+        return workspace.config.parts(request.suite)
+    assert request.dataset is not None
+    spec = workspace.datasets.resolve(parse_spec(request.dataset))
+    return [(str(spec), Suite(dataset=str(spec), protocol=request.protocol, seeds=1))]
+
+
+def _grid(name: str, suite: Suite, request: Request, workspace: Workspace) -> Grid:
+    config = workspace.config
+    assert suite.dataset is not None
+    spec = parse_spec(suite.dataset)
+    profile = request.profile or suite.profile or config.profile
+    settings = config.profile_named(profile)
+    specs = _methods(suite, request, workspace)
+    for asked in specs:
+        workspace.methods.find(asked.name)
+    dataset = workspace.dataset(spec)
+    chosen = protocol(suite.protocol or workspace.source(spec).default_protocol(workspace.data))
+    usable = chosen.normal_classes(dataset)
+    wanted = request.classes.split(",") if request.classes is not None else suite.classes
+    return Grid(
+        suite=name,
+        dataset=dataset,
+        protocol=chosen,
+        classes=usable if wanted is None else [_class(w, dataset, usable) for w in wanted],
+        specs=specs,
+        seeds=_seeds(suite, request),
+        profile=profile,
+        max_train=request.max_train if request.max_train is not None else settings.max_train,
+    )
+
+
+def _methods(suite: Suite, request: Request, workspace: Workspace) -> list[Spec]:
+    """The asked methods; ``all`` means the suite's own, and in bench.toml the group of that name."""
+    asked = parse_specs(request.methods) if request.methods is not None else [Spec("all")]
+    if not asked:
+        raise BenchError("no method named; try --methods all, and bench list methods")
+    own = [spec for text in suite.methods for spec in _group(parse_spec(text), workspace)]
+    specs = [s for spec in asked for s in (own if str(spec) == "all" else _group(spec, workspace))]
+    return list(dict.fromkeys(specs))
+
+
+def _group(spec: Spec, workspace: Workspace) -> Iterator[Spec]:
+    if spec.name in workspace.config.groups and not spec.parameters:
+        yield from (parse_spec(text) for text in workspace.config.groups[spec.name])
+    else:
+        yield spec
+
+
+def _seeds(suite: Suite, request: Request) -> list[int]:
+    if request.seeds is not None:
+        return parse_seeds(request.seeds)
+    return list(suite.seeds) if isinstance(suite.seeds, list) else list(range(suite.seeds))
+
+
+def _class(wanted: str | int, dataset: PreparedDataset, usable: Sequence[str]) -> str:
+    """A class by its name, else by its number in the dataset's own labelling."""
+    text = str(wanted).strip()
+    name = text
+    if text not in dataset.classes and text.isdecimal() and int(text) < len(dataset.classes):
+        name = dataset.classes[int(text)]
+    if name not in dataset.classes:
+        raise unknown(f"class of {dataset.spec}", text, dataset.classes)
+    if name not in usable:
+        shown = ", ".join(f"{c} ({dataset.label(c)})" for c in usable)
+        raise BenchError(
+            f"class {name} ({dataset.label(name)}) of {dataset.spec} has no training images in this copy of the data; "
+            f"classes that can be normal: {shown}"
+        )
+    return name
+
+
+def _overrides(texts: Sequence[str]) -> dict[str, dict[str, Value]]:
+    found: dict[str, dict[str, Value]] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        method, dot, parameter = name.strip().partition(".")
+        if not (equals and dot and method and parameter):
+            raise BenchError(f"cannot read --set {text!r}; write method.parameter=value, e.g. --set shared_ae.epochs=5")
+        found.setdefault(method, {})[parameter] = parse_value(value)
+    return found
+
+
+def _open_job(grid: Grid, spec: Spec, overrides: Mapping[str, Value], request: Request, workspace: Workspace) -> Job:
+    """The job of a spec on a grid, with class and seed still open.
+
+    A plugin that cannot be imported has a job too, which will fail with the reason and hinder no other.
+    """
+    methods = workspace.methods
+    settings = workspace.config.parameters(spec.name, grid.dataset.name, grid.profile)
+    asked = {**spec.parameters, **overrides}
+    try:
+        version = methods.load(spec.name).version
+        resolved = methods.resolve(Spec(spec.name, {**settings, **asked}))
+        defaults = {name: field.default for name, field in methods.fields(spec.name).items()}
+        usual, final = {**defaults, **settings}, {**defaults, **resolved.parameters}
+        label = Spec(spec.name, {name: final[name] for name in asked if final[name] != usual[name]})
+    except PluginUnavailable:
+        version, label, resolved = "unavailable", Spec(spec.name, asked), Spec(spec.name, {**settings, **asked})
+    return Job(
+        method=spec.name,
+        label=str(label),
+        spec=str(resolved),
+        method_version=version,
+        fingerprint=source_fingerprint(methods.find(spec.name)),
+        dataset=grid.dataset.spec,
+        dataset_checksum=grid.dataset.checksum,
+        protocol=grid.protocol.name,
+        protocol_version=grid.protocol.version,
+        normal_class="",
+        seed=0,
+        profile=grid.profile,
+        max_train=grid.max_train,
+        precision=request.precision,
+    )

@@ -1,0 +1,30 @@
+"""Labels and scores to figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def auroc(labels: NDArray[np.uint8], scores: NDArray[np.floating[Any]]) -> float:
+    """Area under the ROC curve: the chance that an anomalous image scores above a normal one, ties counting half."""
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(labels, scores))
+
+
+def figures(labels: NDArray[np.uint8], scores: NDArray[np.floating[Any]]) -> dict[str, float]:
+    """The figures of one job: ``auroc``, ``average_precision`` and ``fpr_at_95_tpr``, anomalous = positive.
+
+    ``labels`` (n,) are 0 normal and 1 anomalous, both present; ``scores`` (n,) are finite, larger = more anomalous.
+    """
+    from sklearn.metrics import average_precision_score, roc_curve
+
+    false_positive_rate, true_positive_rate, _ = roc_curve(labels, scores)
+    return {
+        "auroc": auroc(labels, scores),
+        "average_precision": float(average_precision_score(labels, scores)),
+        "fpr_at_95_tpr": float(false_positive_rate[true_positive_rate >= 0.95].min()),
+    }

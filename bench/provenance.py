@@ -1,0 +1,81 @@
+"""Where a figure came from: code, libraries, hardware. It goes into every record and into no key."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from bench.version import VERSION
+
+LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pyod", "anomalib", "pandas", "joblib")
+
+
+@functools.cache
+def environment() -> dict[str, Any]:
+    """What stays the same for a whole process: git commit and whether the tree is dirty, versions, processor."""
+    return {
+        "bench": VERSION,
+        "python": platform.python_version(),
+        "libraries": {name: version for name in LIBRARIES if (version := _version(name))},
+        "platform": platform.platform(),
+        "cpu": _processor(),
+        "cores": os.cpu_count(),
+        **_git(),
+    }
+
+
+def accelerator(device: str) -> dict[str, Any]:
+    """The device that a job ran on, as torch names it; asked in the worker, which has torch loaded."""
+    import torch
+
+    facts: dict[str, Any] = {"device": device, "threads": torch.get_num_threads()}
+    if device.startswith("cuda"):
+        properties = torch.cuda.get_device_properties(device)
+        facts |= {"gpu": properties.name, "gpu_memory_bytes": properties.total_memory, "cuda": torch.version.cuda}
+    return facts
+
+
+def command() -> list[str]:
+    """The command line as typed, its program by name alone."""
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _git() -> dict[str, Any]:
+    """Commit and dirtiness of the checkout that the code runs from; None for an installed copy."""
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists():
+        return {"git_commit": None, "git_dirty": None}
+
+    def git(*arguments: str) -> str:
+        answer = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=20, check=True
+        )
+        return answer.stdout.strip()
+
+    try:
+        return {"git_commit": git("rev-parse", "HEAD"), "git_dirty": bool(git("status", "--porcelain", "-uno"))}
+    except (OSError, subprocess.SubprocessError):
+        return {"git_commit": None, "git_dirty": None}

@@ -1,0 +1,222 @@
+"""Discovery of plugins. Looking around reads files but imports none of them; only ``load`` imports.
+
+Three sources: the files in ``methods/`` and ``datasets/`` of the project, entry points of installed packages
+(groups ``bench.methods`` and ``bench.datasets``), and extra folders that bench.toml names.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+import importlib
+import importlib.util
+import sys
+import typing
+from collections.abc import Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from bench.errors import BenchError, PluginUnavailable, unknown
+from bench.randomness import derive_seed
+from bench.specs import Spec, Value
+
+Kind = Literal["method", "dataset"]
+
+EXTRA = "bench_extra_"
+"""Start of the package names that the folders named in bench.toml are imported under."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plugin:
+    """One plugin as found: its name, the file it is in, and what reading that file told."""
+
+    kind: Kind
+    name: str
+    module: str
+    file: Path | None
+    source: str
+    summary: str = ""
+    problem: str = ""
+    """Why it cannot be used; empty where nothing speaks against it."""
+
+
+class Registry:
+    """All plugins of one kind. Raises BenchError when two share a name."""
+
+    def __init__(self, kind: Kind, folders: Sequence[Path] = ()) -> None:
+        self.kind = kind
+        self.plugins: dict[str, Plugin] = {}
+        for folder in _package_folders(f"bench.{kind}s"):
+            self._add_folder(folder, f"bench.{kind}s")
+        for folder in folders:
+            if not folder.is_dir():
+                raise BenchError(f"plugin folder {folder} does not exist (bench.toml: plugins.{kind}s)")
+            self._add_folder(folder, f"{EXTRA}{kind}s_{derive_seed(str(folder.resolve())):x}")
+        for point in entry_points(group=f"bench.{kind}s"):
+            self._add(_from_entry_point(kind, point))
+
+    def names(self) -> list[str]:
+        return sorted(self.plugins)
+
+    def find(self, name: str) -> Plugin:
+        """The plugin of that name. Raises BenchError with the nearest names where there is none."""
+        if name not in self.plugins:
+            raise unknown(self.kind, name, self.plugins, f"bench list {self.kind}s shows all")
+        return self.plugins[name]
+
+    def load(self, name: str) -> type[Any]:
+        """Import the plugin and return its class. Raises PluginUnavailable with the reason where that fails."""
+        return _load(self.find(name))
+
+    def resolve(self, spec: Spec) -> Spec:
+        """The spec with checked parameter values, without those that equal their defaults."""
+        fields = self.fields(spec.name)
+        changed = {}
+        for key, value in spec.parameters.items():
+            if key not in fields:
+                raise unknown(f"parameter of {spec.name}", key, fields, f"asked for in {spec}")
+            checked = _checked(spec, key, value, fields[key])
+            if checked != fields[key].default or type(checked) is not type(fields[key].default):
+                changed[key] = checked
+        required = [k for k, f in fields.items() if f.default is dataclasses.MISSING and k not in changed]
+        if required:
+            raise BenchError(f"{spec.name} needs {', '.join(required)}; write {spec.name}({required[0]}=…)")
+        return Spec(spec.name, changed)
+
+    def build(self, spec: Spec) -> Any:
+        """An instance with the spec's parameters."""
+        return self.load(spec.name)(**self.resolve(spec).parameters)
+
+    def fields(self, name: str) -> Mapping[str, Field]:
+        """The parameters of a plugin by name."""
+        cls = self.load(name)
+        hints = typing.get_type_hints(cls, include_extras=True)
+        return {f.name: Field(hints[f.name], f.default) for f in dataclasses.fields(cls)}
+
+    def _add_folder(self, folder: Path, package: str) -> None:
+        for file in sorted(folder.glob("*.py")):
+            if not file.stem.startswith("_"):
+                self._add(_from_file(self.kind, file, f"{package}.{file.stem}", str(file)))
+
+    def _add(self, plugin: Plugin) -> None:
+        other = self.plugins.get(plugin.name)
+        if other is not None:
+            raise BenchError(
+                f"two {self.kind}s are called {plugin.name!r}:\n  {other.source}\n  {plugin.source}\nrename one of them"
+            )
+        self.plugins[plugin.name] = plugin
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """A parameter: its type and its default (``dataclasses.MISSING`` where it must be given)."""
+
+    type: Any
+    default: Any
+
+
+def _package_folders(package: str) -> list[Path]:
+    spec = importlib.util.find_spec(package)
+    return [Path(p) for p in spec.submodule_search_locations or ()] if spec else []
+
+
+def _from_file(kind: Kind, file: Path, module: str, source: str, name: str | None = None) -> Plugin:
+    summary = problem = ""
+    try:
+        tree = ast.parse(file.read_bytes(), filename=str(file))
+        summary = (ast.get_docstring(tree) or "").partition("\n")[0]
+        absent = [top for top in _imported(tree) if not _importable(top)]
+        if absent:
+            problem = f"needs {', '.join(absent)}, which cannot be imported"
+    except (SyntaxError, ValueError, OSError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        problem = f"{type(error).__name__}: {error.msg if isinstance(error, SyntaxError) else error}{line}"
+    return Plugin(kind, name or file.stem, module, file, source, summary, problem)
+
+
+def _from_entry_point(kind: Kind, point: EntryPoint) -> Plugin:
+    package = point.dist.name if point.dist else "an installed package"
+    source = f"entry point {point.value} of {package}"
+    try:
+        spec = importlib.util.find_spec(point.module)
+    except (ImportError, ValueError) as error:
+        return Plugin(kind, point.name, point.module, None, source, problem=f"{type(error).__name__}: {error}")
+    if spec is None or spec.origin is None:
+        return Plugin(kind, point.name, point.module, None, source, problem=f"module {point.module} is not installed")
+    return _from_file(kind, Path(spec.origin), point.module, source, point.name)
+
+
+def _imported(tree: ast.Module) -> list[str]:
+    """Top-level names of the absolute imports that run when the module is imported."""
+    found: list[str] = []
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            found += [alias.name.partition(".")[0] for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found.append(node.module.partition(".")[0])
+    return list(dict.fromkeys(found))
+
+
+@functools.cache
+def _importable(top: str) -> bool:
+    try:
+        return top in sys.modules or importlib.util.find_spec(top) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _load(plugin: Plugin) -> type[Any]:
+    if plugin.problem:
+        raise PluginUnavailable(f"{plugin.kind} {plugin.name} is unavailable ({plugin.source}): {plugin.problem}")
+    try:
+        module = _import(plugin)
+    except Exception as error:  # a plugin may raise anything while it is imported
+        raise PluginUnavailable(
+            f"{plugin.kind} {plugin.name} is unavailable ({plugin.source}): {type(error).__name__}: {error}"
+        ) from error
+    return _declared(plugin, module)
+
+
+def _import(plugin: Plugin) -> ModuleType:
+    package, _, _ = plugin.module.rpartition(".")
+    if package.startswith(EXTRA):
+        assert plugin.file is not None
+        parent = sys.modules.setdefault(package, ModuleType(package))
+        parent.__path__ = [str(plugin.file.parent)]
+    return importlib.import_module(plugin.module)
+
+
+def _declared(plugin: Plugin, module: ModuleType) -> type[Any]:
+    base: type[Any]
+    if plugin.kind == "method":
+        from bench.method import Method as base
+    else:
+        from bench.dataset import Dataset as base
+    declared = [
+        cls
+        for cls in vars(module).values()
+        if isinstance(cls, type) and issubclass(cls, base) and "__dataclass_fields__" in vars(cls)
+        and cls.__module__ == module.__name__
+    ]  # fmt: skip
+    if len(declared) != 1:
+        found = ", ".join(cls.__name__ for cls in declared) or "none"
+        raise PluginUnavailable(
+            f"{plugin.kind} {plugin.name} ({plugin.source}): the file must declare exactly one class with "
+            f"@{plugin.kind}; found {found}"
+        )
+    return declared[0]
+
+
+def _checked(spec: Spec, key: str, value: Value, wanted: Field) -> Value:
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        # lists from TOML are tuples here already; int is fine for float, text is not fine for a number
+        checked = TypeAdapter(wanted.type).validate_python(value, strict=True)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise BenchError(f"{spec.name}: parameter {key}={value!r} is not usable: {reason}") from None
+    return checked

@@ -1,0 +1,110 @@
+"""What ``bench table`` was asked for: names of suites and of tables in bench.toml, to tables."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bench.config import Suite
+from bench.errors import BenchError, unknown
+from bench.fingerprint import source_fingerprint
+from bench.report.selection import Selection, Setting, select
+from bench.report.tables import Table, class_table, suite_table
+from bench.specs import parse_spec
+from bench.store import Record, Store
+from bench.workspace import Workspace
+
+REFERENCE = Path("results/reference")
+"""The committed reference run, shown where there are no runs of one's own."""
+
+
+def read_records(workspace: Workspace) -> list[Record]:
+    """The records in the results folder, else those of the reference run; what cannot be read is named on stderr."""
+    records, unreadable = Store(workspace.results).records()
+    for error in unreadable:
+        print(f"warning: {error}", file=sys.stderr)  # noqa: T201
+    if records or unreadable or workspace.results != Path(workspace.config.results) or not REFERENCE.is_dir():
+        return records
+    print(f"no runs of your own in {workspace.results}; showing the reference run, {REFERENCE}", file=sys.stderr)  # noqa: T201
+    return Store(REFERENCE).records()[0]
+
+
+def tables(
+    names: Sequence[str], records: Sequence[Record], workspace: Workspace, metric: str, profile: str | None
+) -> list[Table]:
+    """One table for each name: a table of bench.toml, or a suite; ``all`` means every table that has records.
+
+    Raises BenchError for a name that does not exist, or that has no records.
+    """
+    config = workspace.config
+    made = []
+    for name in names:
+        if name == "all":
+            for each in config.tables:
+                try:
+                    made.append(_table(each, records, workspace, metric, profile))
+                except BenchError as error:
+                    print(f"table {each}: {error}", file=sys.stderr)  # noqa: T201
+        elif name in config.tables or name in config.suites:
+            made.append(_table(name, records, workspace, metric, profile))
+        else:
+            raise unknown("table or suite", name, [*config.tables, *config.suites, "all"])
+    return made
+
+
+def currency(workspace: Workspace) -> Callable[[Record], bool]:
+    """A test of whether today's code of a record's method is the code that made it."""
+    fingerprints = {name: source_fingerprint(plugin) for name, plugin in workspace.methods.plugins.items()}
+    return lambda record: fingerprints.get(record.job.method) == record.job.fingerprint
+
+
+def _table(name: str, records: Sequence[Record], workspace: Workspace, metric: str, profile: str | None) -> Table:
+    config = workspace.config
+    defined = config.tables.get(name)
+    suites = defined.suites if defined is not None else [name]
+    parts = [part for suite in suites for part in config.parts(suite)]
+    selections = {}
+    for part, suite in parts:
+        found = _matching(suite, records, workspace, profile)
+        if found:
+            selections[part] = _selected(suite, found, workspace, profile)
+    if not selections:
+        asked = f" and profile {profile}" if profile else ""
+        raise BenchError(f"no records for {name}{asked} in {workspace.results}; run it:  bench run --suite {suites[0]}")
+    order = [text for _, suite in parts for text in _order(suite, workspace)]
+    title = f"Table {name}. {defined.title}" if defined is not None and defined.title else ""
+    if len(selections) == 1 and (defined is None or defined.columns == "class"):
+        (selection,) = selections.values()
+        return class_table(selection, metric, order, f"{title} ({selection.setting.describe()})" if title else "")
+    return suite_table(selections, metric, order, title or name)
+
+
+def _matching(suite: Suite, records: Sequence[Record], workspace: Workspace, profile: str | None) -> list[Record]:
+    assert suite.dataset is not None
+    spec = workspace.datasets.resolve(parse_spec(suite.dataset))
+    protocol = suite.protocol or workspace.source(spec).default_protocol(workspace.data)
+    own = set(_order(suite, workspace)) if suite.methods != ["all"] else None
+    return [
+        record
+        for record in records
+        if record.job.dataset == str(spec)
+        and record.job.protocol == protocol
+        and (profile is None or record.job.profile == profile)
+        and (own is None or record.job.label in own)
+    ]
+
+
+def _selected(suite: Suite, records: Sequence[Record], workspace: Workspace, profile: str | None) -> Selection:
+    usual = profile or suite.profile or workspace.config.profile
+    cap = workspace.config.profile_named(usual).max_train
+
+    def prefer(setting: Setting) -> int:
+        return 2 * (setting.profile == usual) + (setting.max_train == cap)
+
+    return select(records, currency(workspace), prefer)
+
+
+def _order(suite: Suite, workspace: Workspace) -> list[str]:
+    groups = workspace.config.groups
+    return [str(parse_spec(spec)) for text in suite.methods for spec in groups.get(text, [text])]

@@ -1,0 +1,99 @@
+"""Which records belong into one table: one dataset, protocol, profile, training cap and precision, the same splits."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from bench.errors import BenchError
+from bench.store import Record
+
+
+class Setting(NamedTuple):
+    """What the records of one table share. Figures of different settings are never mixed."""
+
+    dataset: str
+    dataset_checksum: str
+    protocol: str
+    protocol_version: int
+    profile: str
+    max_train: int | None
+    precision: str
+
+    def describe(self) -> str:
+        """The setting as a table's caption says it."""
+        cap = f", at most {self.max_train} training images" if self.max_train is not None else ""
+        precision = f", {self.precision}" if self.precision != "fp32" else ""
+        protocol = f"{self.protocol} (version {self.protocol_version})"
+        return f"{self.dataset}, {protocol}, profile {self.profile}{cap}{precision}"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Comparable records, one for each (label, normal class, seed), and what was left out."""
+
+    setting: Setting
+    records: Sequence[Record]
+    notes: Sequence[str] = field(default_factory=tuple)
+
+
+def setting_of(record: Record) -> Setting:
+    """The setting that a record was made in."""
+    job = record.job
+    return Setting(*(getattr(job, name) for name in Setting._fields))
+
+
+def select(
+    records: Iterable[Record], is_current: Callable[[Record], bool], prefer: Callable[[Setting], int] = lambda _: 0
+) -> Selection:
+    """The records of the preferred setting (the highest ``prefer``, then the one with the newest record).
+
+    Where a label has several records for a class and seed, those of today's code win, then the newest; where their
+    settings differ (bench.toml changed in between), those with the newest record's settings stay. ``notes`` say
+    how many were left out, and how many of those shown today's code would not make. Raises BenchError where
+    there is no record, or where records were made on different splits.
+    """
+    groups: dict[Setting, list[Record]] = defaultdict(list)
+    for record in records:
+        groups[setting_of(record)].append(record)
+    if not groups:
+        raise BenchError("no records to show")
+    setting = max(groups, key=lambda s: (prefer(s), max(map(_ended, groups[s]))))
+    kept, notes = _newest_spec(groups.pop(setting), is_current)
+    chosen: dict[tuple[str, str, int], Record] = {}
+    for record in sorted(kept, key=lambda r: (is_current(r), _ended(r))):
+        chosen[record.job.label, record.job.normal_class, record.job.seed] = record
+    _require_same_splits(chosen.values())
+    notes += [f"left out: {len(left)} records of {other.describe()}" for other, left in sorted(groups.items(), key=str)]
+    if stale := sum(not is_current(record) for record in chosen.values()):
+        notes.append(f"{stale} of {len(chosen)} records are stale: today's code would make others (bench run does)")
+    return Selection(setting, list(chosen.values()), tuple(notes))
+
+
+def _newest_spec(records: Sequence[Record], is_current: Callable[[Record], bool]) -> tuple[list[Record], list[str]]:
+    newest: dict[str, str] = {}
+    for record in sorted(records, key=lambda r: (is_current(r), _ended(r))):
+        newest[record.job.label] = record.job.spec
+    kept = [record for record in records if record.job.spec == newest[record.job.label]]
+    dropped = Counter(record.job.label for record in records if record.job.spec != newest[record.job.label])
+    return kept, [f"left out: {n} records of {label} with other settings than today's" for label, n in dropped.items()]
+
+
+def _require_same_splits(records: Iterable[Record]) -> None:
+    seen: dict[tuple[str, int], Record] = {}
+    for record in records:
+        if not record.split:
+            continue
+        first = seen.setdefault((record.job.normal_class, record.job.seed), record)
+        if first.split["fingerprint"] != record.split["fingerprint"]:
+            raise BenchError(
+                f"records {first.job.key[:12]} and {record.job.key[:12]} ({record.job.dataset}, class "
+                f"{record.job.normal_class}, seed {record.job.seed}) were made on different splits "
+                "and cannot stand in one table; repeat one of them with bench run --rerun all"
+            )
+
+
+def _ended(record: Record) -> str:
+    return str(record.provenance.get("ended", ""))

@@ -1,0 +1,214 @@
+"""Records on disk: ``<results>/<dataset>/<protocol>/<method>/<key>.json`` and, beside it, ``<key>.npz`` with scores.
+
+Every file is written under a name of its own, flushed to disk, then renamed over its final name. The scores go first;
+the JSON is the commit mark. So a killed run leaves no half record, and two runs may share a folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import re
+import socket
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BenchError
+from bench.jobs import SCHEMA, Job
+
+Status = Literal["done", "failed", "diverged", "timeout", "oom", "killed", "skipped"]
+"""How a job ended. Only ``done`` has scores."""
+
+Arrays = Mapping[str, NDArray[Any]]
+"""``scores`` (n,) float, ``labels`` (n,) 0 normal or 1 anomalous, ``indices`` (n,) into the dataset's images."""
+
+
+class RecordUnreadable(BenchError):
+    """A file in the results folder is no valid record; the message names it and says what to do."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one job left behind."""
+
+    job: Job
+    status: Status
+    split: dict[str, Any] = field(default_factory=dict)
+    """``fingerprint``, the dataset's number of the normal class (``normal_label``), and the number of ``train``,
+    ``test`` and ``anomalous`` images."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """Figures after the last epoch: ``auroc``, ``average_precision``, ``fpr_at_95_tpr``."""
+    cost: dict[str, Any] = field(default_factory=dict)
+    """``fit_seconds``, ``score_seconds``, ``images_per_second`` (scored), ``parameters``, ``peak_memory_bytes``."""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    """Every hyperparameter with its value."""
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    """Mean losses of each epoch and, where it was traced, the test AUROC after it."""
+    error: dict[str, Any] | None = None
+    """``type``, ``message``, ``traceback`` and ``log`` (the last output) of a job that did not end well."""
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+    """Earlier starts of the job that ended badly and were repeated."""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Code, libraries, hardware, command and times."""
+    scores_sha256: str | None = None
+    """Checksum of the file with the scores."""
+
+    @property
+    def reason(self) -> str:
+        """Why the job did not end well, in one line."""
+        if self.error is None:
+            return ""
+        kind, message = self.error.get("type", ""), str(self.error.get("message", "")).partition("\n")[0]
+        return f"{kind}: {message}" if kind else message
+
+    def to_json(self) -> str:
+        """The record as JSON text."""
+        facts = {"schema": SCHEMA, "key": self.job.key, **dataclasses.asdict(self)}
+        return json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Record:
+        """The record in a JSON text. Raises ValueError where it is none, or of a schema that is not known."""
+        facts = json.loads(text)
+        if not isinstance(facts, dict) or "schema" not in facts:
+            raise ValueError("not a record")
+        schema, key = facts.pop("schema"), facts.pop("key", None)
+        if schema != SCHEMA:
+            raise ValueError(f"schema {schema!r} is not known to this version, which writes {SCHEMA}; upgrade bench")
+        try:
+            record = cls(**{**facts, "job": Job(**facts["job"])})
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"not a record: {error}") from error
+        if record.status not in get_args(Status):
+            raise ValueError(f"unknown status {record.status!r}")
+        if record.job.key != key:
+            raise ValueError(f"its key {key!r} does not follow from its job")
+        return record
+
+
+class Store:
+    """The records in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, job: Job) -> Path:
+        """Where the record of a job is, or would be."""
+        return self.folder / _slug(job.dataset) / job.protocol / job.method / f"{job.key}.json"
+
+    def get(self, job: Job) -> Record | None:
+        """The record of a job; None where there is none. Raises RecordUnreadable where the file is damaged."""
+        path = self.path(job)
+        return _read(path) if path.is_file() else None
+
+    def put(self, record: Record, arrays: Arrays | None = None) -> None:
+        """Write a record so that it is there whole or not at all. Raises BenchError where the folder refuses."""
+        path = self.path(record.job)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if arrays is not None:
+                packed = _packed(arrays)
+                _replace(path.with_suffix(".npz"), packed)
+                record = dataclasses.replace(record, scores_sha256=hashlib.sha256(packed).hexdigest())
+            _replace(path, record.to_json().encode())
+            if arrays is None:
+                path.with_suffix(".npz").unlink(missing_ok=True)
+        except OSError as error:
+            raise BenchError(
+                f"cannot write to the results folder {self.folder}: {error}\n"
+                "nothing that was finished before is lost; make room or name another folder with --results, "
+                "then repeat the command: it goes on where it stopped"
+            ) from error
+
+    def scores(self, record: Record) -> Arrays:
+        """The per-image arrays of a record. Raises RecordUnreadable where they are absent or not those recorded."""
+        path = self.path(record.job).with_suffix(".npz")
+        try:
+            packed = path.read_bytes()
+        except OSError as error:
+            raise RecordUnreadable(f"scores {path} cannot be read: {error}") from error
+        if hashlib.sha256(packed).hexdigest() != record.scores_sha256:
+            raise RecordUnreadable(f"scores {path} are not those of its record; run the job again with --rerun all")
+        with np.load(io.BytesIO(packed)) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+
+    def records(self) -> tuple[list[Record], list[RecordUnreadable]]:
+        """Every record in the folder, in order of path, and what could not be read."""
+        found, unreadable = [], []
+        for path in self._files():
+            try:
+                found.append(_read(path))
+            except RecordUnreadable as error:
+                unreadable.append(error)
+        return found, unreadable
+
+    def find(self, prefix: str) -> Record:
+        """The record whose key starts with ``prefix``. Raises BenchError where none or several do."""
+        if not re.fullmatch(r"[0-9a-f]{1,32}", prefix):
+            raise BenchError(f"{prefix!r} is no key; keys are hexadecimal, bench status --json lists them")
+        matches = [path for path in self._files() if path.stem.startswith(prefix)]
+        if len(matches) != 1:
+            listed = "".join(f"\n  {path.stem}  {path.parent.relative_to(self.folder)}" for path in matches[:10])
+            found = f"{len(matches)} records have" if matches else "no record has"
+            raise BenchError(f"{found} a key starting with {prefix!r} in {self.folder}{listed}")
+        return _read(matches[0])
+
+    def _files(self) -> Iterator[Path]:
+        return (p for p in sorted(self.folder.glob("*/*/*/*.json")) if not p.name.startswith("."))
+
+
+def _slug(dataset: str) -> str:
+    """A folder name for a dataset's spec; one with parameters gets a short hash for them."""
+    name, _, parameters = dataset.partition("(")
+    return f"{name}-{hashlib.sha256(parameters.encode()).hexdigest()[:8]}" if parameters else name
+
+
+def _read(path: Path) -> Record:
+    try:
+        record = Record.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecordUnreadable(
+            f"record {path} cannot be used: {error}\nremove it and repeat the run:  rm {path}"
+        ) from error
+    if record.job.key != path.stem:
+        raise RecordUnreadable(f"record {path} belongs to another key, {record.job.key}; restore its name")
+    return record
+
+
+def _packed(arrays: Arrays) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable, where the file system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

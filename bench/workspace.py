@@ -1,0 +1,70 @@
+"""What a command works on: the configuration, the plugins it knows, the data folder and the results folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.config import Config, data_folder, load_config
+from bench.dataset import Dataset, PreparedDataset, prepare
+from bench.errors import unknown
+from bench.registry import Registry
+from bench.specs import Spec
+
+
+@dataclass
+class Workspace:
+    """Configuration, registries and folders. Datasets are prepared when first asked for, then kept."""
+
+    config: Config
+    data: Path
+    results: Path
+    methods: Registry
+    datasets: Registry
+    _prepared: dict[str, PreparedDataset] = field(default_factory=dict)
+
+    def dataset(self, spec: Spec) -> PreparedDataset:
+        """The prepared dataset of a spec, converted on first use. Raises DataMissing where its files are not there."""
+        resolved = self.datasets.resolve(spec)
+        text = str(resolved)
+        if text not in self._prepared:
+            self._prepared[text] = prepare(self.source(resolved), resolved.name, text, self.data)
+        return self._prepared[text]
+
+    def source(self, spec: Spec) -> Dataset:
+        """The dataset plugin of a spec, which reads and fetches the original files."""
+        built: Dataset = self.datasets.build(spec)
+        return built
+
+
+def open_workspace(config_file: Path | None = None, data: Path | None = None, results: Path | None = None) -> Workspace:
+    """The workspace for a command's options. Nothing is read but bench.toml and the plugins' source."""
+    config = load_config(config_file)
+    workspace = Workspace(
+        config=config,
+        data=data_folder(data, config),
+        results=results if results is not None else Path(config.results),
+        methods=Registry("method", [Path(folder) for folder in config.plugins.methods]),
+        datasets=Registry("dataset", [Path(folder) for folder in config.plugins.datasets]),
+    )
+    _check_names(workspace)
+    return workspace
+
+
+def _check_names(workspace: Workspace) -> None:
+    """Raise BenchError for a parameter table of bench.toml whose method or dataset does not exist."""
+    config = workspace.config
+    by_dataset = {"datasets": config.datasets}
+    by_method = {}
+    for name, profile in config.profiles.items():
+        by_dataset[f"profiles.{name}.datasets"] = profile.datasets
+        by_method[f"profiles.{name}.methods"] = profile.methods
+    for where, tables in by_dataset.items():
+        for dataset, methods in tables.items():
+            if dataset not in workspace.datasets.plugins:
+                raise unknown("dataset", dataset, workspace.datasets.plugins, f"bench.toml: {where}")
+            by_method[f"{where}.{dataset}"] = methods
+    for where, methods in by_method.items():
+        for method in methods:
+            if method not in workspace.methods.plugins:
+                raise unknown("method", method, workspace.methods.plugins, f"bench.toml: {where}")

@@ -1,0 +1,1 @@
+"""One file a dataset family. Files whose names start with _ are shared parts."""

@@ -1,0 +1,132 @@
+"""Your own images: one folder a class, or train and test folders in the layout of MVTec-AD.
+
+``folder(path='screws',size=64)`` reads the folder ``screws`` of the data folder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench.dataset import Dataset, LabelledImages, dataset
+from bench.datasets._pictures import picture
+from bench.errors import BenchError, DataMissing
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+
+LAYOUTS = f"""expected images ({" ".join(SUFFIXES)}) in one of two layouts:
+  <path>/<class>/<image>
+  <path>/train/<normal class>/<image>  and  <path>/test/<class>/<image>"""
+
+
+@dataset()
+class Folder(Dataset):
+    """Images resized to ``size`` × ``size``, grey where all of them are grey, RGB otherwise.
+
+    - ``path``: the folder that holds them, relative to the data folder, or absolute.
+    - ``size``: height and width in pixels.
+
+    With both ``train`` and ``test`` folders they give the split; ``ground_truth`` beside them is no class. Otherwise
+    each folder is a class and there is no split. Hidden files, other files and deeper folders are passed over.
+    """
+
+    path: str
+    size: int = 64
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise BenchError(f"{self._spec}: size is in pixels and must be at least 1")
+        if not self.path:
+            raise BenchError("folder: path names no folder; write folder(path='…')")
+
+    def default_protocol(self, root: Path) -> str:
+        return "train_test_folders" if _has_split(self._at(root)) else "holdout_80_20"
+
+    def source_files(self, root: Path) -> list[Path]:
+        return sorted(file for group in self._groups(root) for file in group.files)
+
+    def read(self, root: Path) -> LabelledImages:
+        from PIL.Image import Resampling
+
+        groups = self._groups(root)
+        classes = _classes(groups)
+        sizes = [len(group.files) for group in groups]
+        images = np.empty((sum(sizes), self.size, self.size, 3), dtype=np.uint8)
+        for i, file in enumerate(file for group in groups for file in group.files):
+            images[i] = np.asarray(picture(file, file).resize((self.size, self.size), Resampling.BILINEAR))
+        if all(np.array_equal(images[..., 0], images[..., channel]) for channel in (1, 2)):
+            images = images[..., :1]
+        return LabelledImages(
+            images=images,
+            labels=np.repeat([classes.index(group.name) for group in groups], sizes),
+            classes=classes,
+            is_test=np.repeat([group.is_test for group in groups], sizes) if _has_split(self._at(root)) else None,
+        )
+
+    def fetch(self, root: Path) -> None:
+        """Raises BenchError where the folder is not there: nobody but the user has these images."""
+        if not self._at(root).is_dir():
+            raise BenchError(f"{self._spec} are your own images, to be put in {self._at(root)}; {LAYOUTS}")
+
+    @property
+    def _spec(self) -> str:
+        return f"folder(path={self.path!r},size={self.size})"
+
+    def _at(self, root: Path) -> Path:
+        return root / Path(self.path).expanduser()
+
+    def _groups(self, root: Path) -> list[_Group]:
+        """The class folders and their images. Raises DataMissing or BenchError where they make no dataset."""
+        at = self._at(root)
+        if not at.is_dir():
+            raise DataMissing(
+                f"{self._spec}: there is no folder {at}; path is relative to the data folder ({root}), or absolute\n"
+                "name another data folder with --data or $BENCH_DATA"
+            )
+        groups = []
+        for part in (at / "train", at / "test") if _has_split(at) else (at,):
+            found = [_group(folder, is_test=part.name == "test") for folder in _visible(part) if folder.is_dir()]
+            if not any(group.files for group in found):
+                raise DataMissing(f"{self._spec}: no folder in {part} holds images; {LAYOUTS}")
+            groups += found
+        if empty := [str(group.folder) for group in groups if not group.files]:
+            raise BenchError(
+                f"{self._spec}: these class folders hold no image; fill or remove them: {', '.join(empty)}"
+            )
+        if len(classes := _classes(groups)) == 1:
+            raise BenchError(
+                f"{self._spec}: {at} has only the class {classes[0]!r}; add a folder with images of another class, "
+                f"which serve as the anomalies; {LAYOUTS}"
+            )
+        return groups
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A class folder: its images, sorted by name, and whether it lies in the test folder."""
+
+    folder: Path
+    files: tuple[Path, ...]
+    is_test: bool
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+
+def _group(folder: Path, is_test: bool) -> _Group:
+    return _Group(folder, tuple(f for f in _visible(folder) if f.suffix.lower() in SUFFIXES and f.is_file()), is_test)
+
+
+def _classes(groups: list[_Group]) -> list[str]:
+    return sorted({group.name for group in groups})
+
+
+def _has_split(at: Path) -> bool:
+    return (at / "train").is_dir() and (at / "test").is_dir()
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))

@@ -1,0 +1,63 @@
+"""The encoder and decoder of the shared-autoencoder paper (Fig. 3), which its kin are built from as well."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+def _convolution(cls: type[nn.Conv2d] | type[nn.ConvTranspose2d], inputs: int, outputs: int) -> nn.Module:
+    return cls(inputs, outputs, kernel_size=4, stride=2, padding=1, bias=False)
+
+
+def _normalised(convolution: nn.Module, channels: int, slope: float) -> list[nn.Module]:
+    return [convolution, nn.BatchNorm2d(channels), nn.LeakyReLU(slope, inplace=True)]
+
+
+class Encoder(nn.Sequential):
+    """Fig. 3a: images (b, channels, size, size) → latent vectors (b, latent, 1, 1) in (−1, 1).
+
+    Three convolutions halve the size each; the fourth covers what is left. Batch normalisation in the second and third.
+    """
+
+    def __init__(self, *, channels: int, size: int, width: int, latent: int, slope: float) -> None:
+        super().__init__(
+            _convolution(nn.Conv2d, channels, width),
+            nn.LeakyReLU(slope, inplace=True),
+            *_normalised(_convolution(nn.Conv2d, width, 2 * width), 2 * width, slope),
+            *_normalised(_convolution(nn.Conv2d, 2 * width, 4 * width), 4 * width, slope),
+            nn.Conv2d(4 * width, latent, kernel_size=size // 8, bias=False),
+            nn.Tanh(),
+        )
+
+
+class Decoder(nn.Sequential):
+    """Fig. 3b: latent vectors (b, latent, 1, 1) → images (b, channels, size, size) in (−1, 1); the encoder mirrored."""
+
+    def __init__(self, *, channels: int, size: int, width: int, latent: int, slope: float) -> None:
+        first = nn.ConvTranspose2d(latent, 4 * width, kernel_size=size // 8, bias=False)
+        super().__init__(
+            *_normalised(first, 4 * width, slope),
+            *_normalised(_convolution(nn.ConvTranspose2d, 4 * width, 2 * width), 2 * width, slope),
+            *_normalised(_convolution(nn.ConvTranspose2d, 2 * width, width), width, slope),
+            _convolution(nn.ConvTranspose2d, width, channels),
+            nn.Tanh(),
+        )
+
+
+def initialise(networks: nn.Module) -> None:
+    """DCGAN's initial weights: convolutions from N(0, 0.02), batch-norm scales from N(1, 0.02)."""
+    for layer in networks.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(layer.weight, 0.0, 0.02)
+        elif isinstance(layer, nn.BatchNorm2d):
+            nn.init.normal_(layer.weight, 1.0, 0.02)
+            nn.init.zeros_(layer.bias)
+
+
+def distances(a: Tensor, b: Tensor, norm: str) -> Tensor:
+    """One distance an image, (b,), a mean over its elements: ``l1``, ``l2`` (root mean square) or ``mse``."""
+    difference = (a - b).flatten(1)
+    if norm == "l1":
+        return difference.abs().mean(dim=1)
+    squared = difference.square().mean(dim=1)
+    return squared if norm == "mse" else squared.add(1e-12).sqrt()

@@ -1,0 +1,212 @@
+"""Shared autoencoders: two encoder-decoder-encoder structures, trained to reconstruct and against each other.
+
+Jia and Liu, Anomaly detection in images with shared autoencoders, Frontiers in Neurorobotics 2022. The paper leaves
+much open (no code is public); every open choice is a parameter of the class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from bench.errors import BenchError
+from bench.images import resized
+from bench.method import Epoch, EpochMethod, FitContext, Images, Scores, method
+from bench.methods._autoencoder_networks import Decoder, Encoder, distances, initialise
+from bench.training import Step, adam, autocast, scored, seeded, to_device, train
+
+Variant = Literal["full", "two_ede", "one_ede", "autoencoder"]
+
+
+class Networks(nn.Module):
+    """E1, D1, E2 and D2 of Fig. 2, as many of them as the variant has, in that order.
+
+    EDE1 = (E1, D1, E2) and EDE2 = (E1, D2, E2) share both encoders.
+    """
+
+    e1: Encoder
+    d1: Decoder
+    e2: Encoder
+    d2: Decoder
+
+    def __init__(self, variant: Variant, *, channels: int, size: int, width: int, latent: int, slope: float) -> None:
+        super().__init__()
+        count = {"autoencoder": 2, "one_ede": 3}.get(variant, 4)
+        kinds: tuple[tuple[str, type[Encoder | Decoder]], ...]
+        kinds = (("e1", Encoder), ("d1", Decoder), ("e2", Encoder), ("d2", Decoder))
+        for name, kind in kinds[:count]:
+            setattr(self, name, kind(channels=channels, size=size, width=width, latent=latent, slope=slope))
+
+
+@method(version="1")
+class SharedAE(EpochMethod):
+    """Two EDE structures with shared encoders, two-phase training, and a score in latent space alone.
+
+    What the paper leaves open is a parameter:
+
+    - ``updates``: which parameters each loss changes. ``alternating``: L_EDE1 steps E1, D1, E2, then, after a new
+      forward pass, L_EDE2 steps E1, D2, E2, each with its own Adam. ``joint``: one step for both, in which the
+      adversarial terms of the shared encoders cancel exactly and only the decoders play against each other.
+    - ``stop_gradient``: ``target`` keeps z fixed where it is compared with; ``fake`` keeps z2 fixed where the second
+      pass begins.
+    - ``norm``: of every difference, as a mean over elements; ``l2`` is the root of the mean square.
+    - ``alpha``, ``beta``: weights of image and latent terms. ``omega1``: ω1 of the score, ω2 = 1 − ω1.
+    - ``schedule_power``, ``schedule_floor``: phase 1 weighs max(n^−power, floor) in epoch n, phase 2 the rest; the
+      paper's 1/n is power 1, floor 0.
+    - ``image_size`` (a multiple of 8), ``width``, ``latent``, ``slope``: of the networks of Fig. 3.
+    - ``epochs``, ``batch_size``, ``lr``, ``beta1``: of the training with Adam (β2 = 0.999).
+
+    Batch normalisation scores with its running statistics. ``variant`` is a row of the ablation (Table 5): one or two
+    EDEs are trained by phase 1 alone and scored as the full model is; ``autoencoder`` has E1 and D1 and is scored by
+    ‖x − x1‖; ``one_ede`` has no second pass and is scored by ‖z − z1‖.
+    """
+
+    variant: Variant = "full"
+    updates: Literal["alternating", "joint"] = "alternating"
+    stop_gradient: Literal["none", "target", "fake"] = "none"
+    norm: Literal["l1", "l2", "mse"] = "l1"
+    alpha: float = 1.0
+    beta: float = 1.0
+    omega1: float = 0.5
+    schedule_power: float = 1.0
+    schedule_floor: float = 0.0
+    epochs: int = 50
+    batch_size: int = 64
+    lr: float = 2e-4
+    beta1: float = 0.5
+    image_size: int = 32
+    width: int = 64
+    latent: int = 100
+    slope: float = 0.2
+
+    def fit_epochs(self, images: Images, context: FitContext) -> Iterator[Epoch]:
+        """Algorithm 1."""
+        if self.image_size < 8 or self.image_size % 8:
+            raise BenchError(f"shared_ae: image_size must be a multiple of 8, not {self.image_size}")
+        images = resized(images, self.image_size)
+        with seeded(context):
+            self.networks = Networks(
+                self.variant,
+                channels=images.shape[3],
+                size=self.image_size,
+                width=self.width,
+                latent=self.latent,
+                slope=self.slope,
+            )
+            initialise(self.networks)
+        to_device(self.networks, context)
+        self.device = context.device
+        if self.variant != "full":
+            step = self._phase1_step(context)
+        else:
+            step = self._alternating_step(context) if self.updates == "alternating" else self._joint_step(context)
+        for epoch in train(step, images, epochs=self.epochs, batch_size=self.batch_size, context=context):
+            self.networks.eval()
+            yield epoch
+            self.networks.train()
+
+    def score(self, images: Images) -> Scores:
+        """Algorithm 2: A(x) = ω1‖z − z2‖ + ω2‖z − z2′‖, and its like for the smaller variants."""
+        return scored(self._anomaly, resized(images, self.image_size), device=self.device)
+
+    def _anomaly(self, x: Tensor) -> Tensor:
+        nets = self.networks
+        z = nets.e1(x)
+        if self.variant == "autoencoder":
+            return distances(x, nets.d1(z), self.norm)
+        if self.variant == "one_ede":
+            return distances(z, nets.e2(nets.d1(z)), self.norm)
+        z2 = nets.e2(nets.d2(z))
+        z2_prime = nets.e2(nets.d1(z2))
+        return self.omega1 * distances(z, z2, self.norm) + (1 - self.omega1) * distances(z, z2_prime, self.norm)
+
+    # ----------------------------------------------------------------------------------------- losses and their steps
+
+    def _difference(self, x: Tensor, z: Tensor, image: Tensor, latent: Tensor | None) -> Tensor:
+        """α‖x − image‖ + β‖z − latent‖, a mean over the batch: the form of eqs. 1, 2 and 3."""
+        loss = self.alpha * distances(x, image.float(), self.norm).mean()
+        if latent is None:
+            return loss
+        target = z.detach() if self.stop_gradient == "target" else z
+        return loss + self.beta * distances(target.float(), latent.float(), self.norm).mean()
+
+    def _losses(self, x: Tensor, n: Tensor, context: FitContext, *, first: bool, second: bool) -> list[Tensor]:
+        """L_EDE1 (eq. 6) and L_EDE2 (eq. 7) in epoch n, those that are asked for, after one forward pass."""
+        nets = self.networks
+        with autocast(context):
+            z = nets.e1(x)
+            x2 = nets.d2(z)
+            z2 = nets.e2(x2)
+            x2_prime = nets.d1(z2.detach() if self.stop_gradient == "fake" else z2)
+            z2_prime = nets.e2(x2_prime)
+            x1 = nets.d1(z) if first else None
+            z1 = nets.e2(x1) if first else None
+        weight = n.pow(-self.schedule_power).clamp(min=self.schedule_floor)
+        adversarial = self._difference(x, z, x2_prime, z2_prime)  # eq. 3; EDE1 maximises it (4), EDE2 minimises it (5)
+        losses = []
+        if x1 is not None:
+            losses.append(weight * self._difference(x, z, x1, z1) - (1 - weight) * adversarial)  # eqs. 1 and 4 in 6
+        if second:
+            losses.append(weight * self._difference(x, z, x2, z2) + (1 - weight) * adversarial)  # eqs. 2 and 5 in 7
+        return losses
+
+    def _alternating_step(self, context: FitContext) -> Step:
+        nets = self.networks
+        ede1 = [*nets.e1.parameters(), *nets.d1.parameters(), *nets.e2.parameters()]
+        ede2 = [*nets.e1.parameters(), *nets.d2.parameters(), *nets.e2.parameters()]
+        optimiser1, optimiser2 = self._adam(ede1), self._adam(ede2)
+
+        def step(x: Tensor, n: Tensor) -> dict[str, Tensor]:
+            (loss1,) = self._losses(x, n, context, first=True, second=False)
+            _minimise(loss1, ede1, optimiser1)
+            (loss2,) = self._losses(x, n, context, first=False, second=True)
+            _minimise(loss2, ede2, optimiser2)
+            return {"ede1": loss1, "ede2": loss2}
+
+        return step
+
+    def _joint_step(self, context: FitContext) -> Step:
+        nets = self.networks
+        encoders = [*nets.e1.parameters(), *nets.e2.parameters()]
+        optimiser = self._adam(list(nets.parameters()))
+
+        def step(x: Tensor, n: Tensor) -> dict[str, Tensor]:
+            loss1, loss2 = self._losses(x, n, context, first=True, second=True)
+            optimiser.zero_grad()
+            loss1.backward(inputs=[*encoders, *nets.d1.parameters()], retain_graph=True)
+            loss2.backward(inputs=[*encoders, *nets.d2.parameters()])
+            optimiser.step()
+            return {"ede1": loss1, "ede2": loss2}
+
+        return step
+
+    def _phase1_step(self, context: FitContext) -> Step:
+        """Eqs. 1 and 2, as far as the variant has the networks for them."""
+        nets = self.networks
+        parameters = list(nets.parameters())
+        optimiser = self._adam(parameters)
+
+        def step(x: Tensor, n: Tensor) -> dict[str, Tensor]:
+            with autocast(context):
+                z = nets.e1(x)
+                images = [nets.d1(z)] + ([nets.d2(z)] if self.variant == "two_ede" else [])
+                latents = [nets.e2(image) if self.variant != "autoencoder" else None for image in images]
+            losses = [self._difference(x, z, image, latent) for image, latent in zip(images, latents, strict=True)]
+            loss = torch.stack(losses).sum()
+            _minimise(loss, parameters, optimiser)
+            return {f"ede{i}": loss for i, loss in enumerate(losses, start=1)}
+
+        return step
+
+    def _adam(self, parameters: list[nn.Parameter]) -> torch.optim.Adam:
+        return adam(parameters, lr=self.lr, betas=(self.beta1, 0.999))
+
+
+def _minimise(loss: Tensor, parameters: list[nn.Parameter], optimiser: torch.optim.Adam) -> None:
+    """One step of the optimiser on the loss, whose gradient reaches these parameters only."""
+    optimiser.zero_grad()
+    loss.backward(inputs=parameters)
+    optimiser.step()
