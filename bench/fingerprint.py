@@ -30,7 +30,10 @@ def source_fingerprint(plugin: Plugin) -> str:
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"\n# {file.name}\n".encode())
-        digest.update(_code(file, file.stat().st_mtime_ns).encode())
+        try:
+            digest.update(_code(file, file.stat().st_mtime_ns).encode())
+        except OSError as error:  # the registry shows such a plugin as unavailable; it must not hinder others
+            digest.update(f"unreadable: {type(error).__name__}".encode())
     return digest.hexdigest()
 
 
@@ -56,7 +59,7 @@ def _shared_parts(file: Path) -> list[Path]:
 def _nodes(file: Path) -> Iterator[ast.AST]:
     try:
         yield from ast.walk(ast.parse(file.read_bytes()))
-    except (SyntaxError, ValueError):  # the plugin cannot be imported either, so it shares nothing
+    except (SyntaxError, ValueError, OSError):  # the plugin cannot be imported either, so it shares nothing
         return
 
 

@@ -44,6 +44,7 @@ def contrast_normalised(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 
     A constant image has no contrast; it becomes zeros. Source: Ruff et al. 2018, section 4.1.
     """
-    centred = rows - rows.mean(axis=1, keepdims=True)
+    # in double precision the mean of equal pixels is that pixel, so that no rounding error is blown up to contrast
+    centred = (rows - rows.mean(axis=1, keepdims=True, dtype=np.float64)).astype(rows.dtype)
     deviation = np.abs(centred).mean(axis=1, keepdims=True)
     return np.divide(centred, deviation, out=np.zeros_like(centred), where=deviation > 0)

@@ -98,7 +98,7 @@ class Registry:
 
     def _add_folder(self, folder: Path, package: str) -> None:
         for file in sorted(folder.glob("*.py")):
-            if not file.stem.startswith("_"):
+            if not file.stem.startswith(("_", ".")):
                 self._add(_from_file(self.kind, file, f"{package}.{file.stem}", str(file)))
 
     def _add(self, plugin: Plugin) -> None:

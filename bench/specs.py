@@ -49,7 +49,7 @@ def parse_specs(text: str) -> list[Spec]:
         tree = ast.parse(f"[{text}]", mode="eval").body
         assert isinstance(tree, ast.List)
         return [_spec(node) for node in tree.elts]
-    except (SyntaxError, ValueError, AssertionError, RecursionError, MemoryError) as error:
+    except (SyntaxError, ValueError, TypeError, AssertionError, RecursionError, MemoryError) as error:
         raise BenchError(
             f"cannot read {text!r} as a list of specs; write name or name(key=value, …) with literal values, "
             "for example  ocsvm,shared_ae(epochs=5,norm='l2')"
@@ -60,7 +60,7 @@ def parse_value(text: str) -> Value:
     """A literal from the command line; what is no Python literal is a string (``norm=l1`` needs no quotes)."""
     try:
         return _frozen(ast.literal_eval(text.strip()))
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         return text.strip()
 
 

@@ -107,6 +107,7 @@ class SharedAE(EpochMethod):
             self.networks.eval()
             yield epoch
             self.networks.train()
+        self.networks.eval()
 
     def score(self, images: Images) -> Scores:
         """Algorithm 2: A(x) = ω1‖z − z2‖ + ω2‖z − z2′‖, and its like for the smaller variants."""
