@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from importlib import resources
@@ -207,9 +208,8 @@ def line_of(text: str, path: Sequence[str]) -> int:
     best, depth, table = 1, 0, []
     for number, line in enumerate(text.splitlines(), start=1):
         stripped = line.strip()
-        if stripped.startswith("["):
-            table = _keys(stripped.strip("[] \t").partition("]")[0])
-            here = table
+        if header := re.fullmatch(r"\[\[?([^\[\],]+)\]\]?\s*(#.*)?", stripped):
+            here = table = _keys(header[1])
         elif "=" in stripped and not stripped.startswith("#"):
             here = [*table, *_keys(stripped.partition("=")[0])]
         else:

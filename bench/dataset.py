@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,8 @@ class LabelledImages:
 class Dataset(ABC):
     """Where a dataset's original files lie and how they are read. Fields of the class are parameters of its spec."""
 
+    declared_as: ClassVar[str]
+
     def default_protocol(self, root: Path) -> str:
         """The protocol that jobs use where none is named; it may depend on how the files below ``root`` lie."""
         return "official_split"
@@ -90,7 +92,9 @@ def dataset() -> Callable[[type[D]], type[D]]:
     def declare(cls: type[D]) -> type[D]:
         if not (isinstance(cls, type) and issubclass(cls, Dataset)):
             raise TypeError(f"@dataset is for subclasses of bench.dataset.Dataset; {cls!r} is none")
-        return dataclass(kw_only=True, eq=False)(cls)
+        declared = dataclass(kw_only=True, eq=False)(cls)
+        declared.declared_as = "dataset"
+        return declared
 
     return declare
 

@@ -71,6 +71,7 @@ class Method(ABC):
     ``timeout`` is how many seconds a job of this method may take where nobody says otherwise.
     """
 
+    declared_as: ClassVar[str]
     version: ClassVar[str]
     timeout: ClassVar[float | None] = None
 
@@ -114,6 +115,7 @@ def method(*, version: str, timeout: float | None = None) -> Callable[[type[M]],
         if not (isinstance(cls, type) and issubclass(cls, Method)):
             raise TypeError(f"@method is for subclasses of bench.method.Method; {cls!r} is none")
         declared = dataclass(kw_only=True, eq=False)(cls)
+        declared.declared_as = "method"
         declared.version = version
         declared.timeout = timeout
         return declared

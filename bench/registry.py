@@ -7,6 +7,7 @@ Three sources: the files in ``methods/`` and ``datasets/`` of the project, entry
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
 import functools
 import importlib
@@ -93,8 +94,14 @@ class Registry:
     def fields(self, name: str) -> Mapping[str, Field]:
         """The parameters of a plugin by name."""
         cls = self.load(name)
-        hints = typing.get_type_hints(cls, include_extras=True)
-        return {f.name: Field(hints[f.name], f.default) for f in dataclasses.fields(cls)}
+        try:
+            hints = typing.get_type_hints(cls, include_extras=True)
+        except (NameError, AttributeError, TypeError, SyntaxError) as error:
+            plugin = self.find(name)
+            raise PluginUnavailable(
+                f"{self.kind} {name} is unavailable ({plugin.source}): its annotations cannot be read: {error}"
+            ) from error
+        return {f.name: Field(hints[f.name], _default(f)) for f in dataclasses.fields(cls)}
 
     def _add_folder(self, folder: Path, package: str) -> None:
         for file in sorted(folder.glob("*.py")):
@@ -172,8 +179,9 @@ def _load(plugin: Plugin) -> type[Any]:
     if plugin.problem:
         raise PluginUnavailable(f"{plugin.kind} {plugin.name} is unavailable ({plugin.source}): {plugin.problem}")
     try:
-        module = _import(plugin)
-    except Exception as error:  # a plugin may raise anything while it is imported
+        with contextlib.redirect_stdout(sys.stderr):  # a command's own output is no place for what a plugin prints
+            module = _import(plugin)
+    except (Exception, SystemExit) as error:  # a plugin may raise anything while it is imported, or leave
         raise PluginUnavailable(
             f"{plugin.kind} {plugin.name} is unavailable ({plugin.source}): {type(error).__name__}: {error}"
         ) from error
@@ -190,17 +198,8 @@ def _import(plugin: Plugin) -> ModuleType:
 
 
 def _declared(plugin: Plugin, module: ModuleType) -> type[Any]:
-    base: type[Any]
-    if plugin.kind == "method":
-        from bench.method import Method as base
-    else:
-        from bench.dataset import Dataset as base
-    declared = [
-        cls
-        for cls in vars(module).values()
-        if isinstance(cls, type) and issubclass(cls, base) and "__dataclass_fields__" in vars(cls)
-        and cls.__module__ == module.__name__
-    ]  # fmt: skip
+    own = [cls for cls in vars(module).values() if isinstance(cls, type) and cls.__module__ == module.__name__]
+    declared = [cls for cls in own if vars(cls).get("declared_as") == plugin.kind]
     if len(declared) != 1:
         found = ", ".join(cls.__name__ for cls in declared) or "none"
         raise PluginUnavailable(
@@ -210,8 +209,13 @@ def _declared(plugin: Plugin, module: ModuleType) -> type[Any]:
     return declared[0]
 
 
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
 def _checked(spec: Spec, key: str, value: Value, wanted: Field) -> Value:
     from pydantic import TypeAdapter, ValidationError
+    from pydantic.errors import PydanticUserError
 
     try:
         # lists from TOML are tuples here already; int is fine for float, text is not fine for a number
@@ -219,4 +223,6 @@ def _checked(spec: Spec, key: str, value: Value, wanted: Field) -> Value:
     except ValidationError as error:
         reason = error.errors()[0]["msg"]
         raise BenchError(f"{spec.name}: parameter {key}={value!r} is not usable: {reason}") from None
+    except PydanticUserError as error:
+        raise BenchError(f"{spec.name}: the type of parameter {key} cannot be checked: {error}") from error
     return checked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -13,7 +14,7 @@ from bench.errors import BenchError
 Value = bool | int | float | str | None | tuple[Any, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Spec:
     """A plugin's name with parameters; ``str(spec)`` is canonical: sorted, literal, without blanks."""
 
@@ -21,12 +22,18 @@ class Spec:
     parameters: Mapping[str, Value] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        frozen = {key: _frozen(self.parameters[key]) for key in sorted(self.parameters)}
+        try:
+            frozen = {key: _frozen(self.parameters[key]) for key in sorted(self.parameters)}
+        except ValueError as error:  # bench.toml may hold tables, dates and infinities
+            raise BenchError(f"{self.name}: {error}") from None
         object.__setattr__(self, "parameters", MappingProxyType(frozen))
 
     def __str__(self) -> str:
         arguments = ",".join(f"{key}={_literal(value)}" for key, value in self.parameters.items())
         return f"{self.name}({arguments})" if arguments else self.name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Spec) and str(self) == str(other)
 
     def __hash__(self) -> int:
         return hash(str(self))
@@ -78,9 +85,9 @@ def _spec(node: ast.expr) -> Spec:
 def _frozen(value: Any) -> Value:
     if isinstance(value, list | tuple):
         return tuple(_frozen(item) for item in value)
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    raise ValueError(f"a parameter is a number, a string, True, False, None or a tuple of these, not {value!r}")
+    raise ValueError(f"a parameter is a finite number, a string, True, False, None or a tuple of these, not {value!r}")
 
 
 def _literal(value: Value) -> str:

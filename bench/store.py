@@ -44,8 +44,8 @@ class Record:
     job: Job
     status: Status
     split: dict[str, Any] = field(default_factory=dict)
-    """``fingerprint``, the dataset's number of the normal class (``normal_label``), and the number of ``train``,
-    ``test`` and ``anomalous`` images."""
+    """``fingerprint``, the dataset's number of the normal class (``normal_label``), how many classes can be normal
+    (``normal_classes``), and the number of ``train``, ``test`` and ``anomalous`` images."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Figures after the last epoch: ``auroc``, ``average_precision``, ``fpr_at_95_tpr``."""
     cost: dict[str, Any] = field(default_factory=dict)
@@ -114,14 +114,17 @@ class Store:
     def put(self, record: Record, arrays: Arrays | None = None) -> None:
         """Write a record so that it is there whole or not at all. Raises BenchError where the folder refuses."""
         path = self.path(record.job)
+        packed = _packed(arrays) if arrays is not None else None
+        if packed is not None:
+            record = dataclasses.replace(record, scores_sha256=hashlib.sha256(packed).hexdigest())
+        # before anything is replaced: what JSON cannot hold fails here. A lone surrogate becomes its JSON escape
+        text = record.to_json().encode(errors="backslashreplace")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if arrays is not None:
-                packed = _packed(arrays)
+            if packed is not None:
                 _replace(path.with_suffix(".npz"), packed)
-                record = dataclasses.replace(record, scores_sha256=hashlib.sha256(packed).hexdigest())
-            _replace(path, record.to_json().encode())
-            if arrays is None:
+            _replace(path, text)
+            if packed is None:
                 path.with_suffix(".npz").unlink(missing_ok=True)
         except OSError as error:
             raise BenchError(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bench.images import contrast_normalised, flattened
 from bench.method import FitContext, Images, Method, Scores, method
+from bench.randomness import global_generators_seeded
 
 
 @method(version="1")
@@ -37,7 +38,8 @@ class OneClassSVM(Method):
         if self.preprocessing == "ruff":
             rows = self._fit_ruff(rows)
         gamma = 1.0 / _median_squared_distance(rows, context.seed) if self.gamma == "median" else self.gamma
-        self.model = OCSVM(kernel="rbf", nu=self.nu, gamma=gamma).fit(rows)
+        with global_generators_seeded(context.seed):  # libsvm draws from NumPy's
+            self.model = OCSVM(kernel="rbf", nu=self.nu, gamma=gamma).fit(rows)
         return self
 
     def score(self, images: Images) -> Scores:

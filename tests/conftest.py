@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cli import METHODS, PLUGINS, Bench
+from projects import Project
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +21,52 @@ def real_data() -> Path:
     if os.environ.get("BENCH_REQUIRE_DATA") == "1":
         pytest.fail("BENCH_REQUIRE_DATA=1 asks for the real data, but BENCH_DATA names no folder")
     pytest.skip("BENCH_DATA names no folder with the real data")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """An empty working folder; neither the checkout's files nor the user's BENCH_DATA are in sight."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BENCH_DATA", raising=False)
+    return Project(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def digits_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder that holds nothing but, after their first use, the prepared digits of scikit-learn."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture
+def bench(tmp_path: Path, digits_data: Path) -> Iterator[Bench]:
+    """The command line in an empty working folder, with the tests' own plugins; nothing that it starts survives."""
+    command = Bench(tmp_path / "work", digits_data, [PLUGINS])
+    yield command
+    for process in command.processes():
+        process.kill()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, digits_data: Path) -> Bench:
+    """A run to which nothing happened: three methods on ten classes with two seeds. Look at it, leave it as it is."""
+    command = Bench(tmp_path_factory.mktemp("undisturbed"), digits_data, [PLUGINS])
+    ended = command("run", "--suite", "quickstart", "--methods", METHODS, "--seeds", "2")
+    (command.folder / "stdout").write_text(ended.stdout)
+    (command.folder / "stderr").write_text(ended.stderr)
+    assert ended.returncode == 0, ended.stderr
+    return command
+
+
+@pytest.fixture
+def generator_states() -> Callable[[], list[Any]]:
+    """What Python's, NumPy's and torch's global generators would go on with, each time it is called."""
+    import random
+
+    import numpy as np
+    import torch
+
+    def states() -> list[Any]:
+        name, keys, *rest = np.random.get_state()  # noqa: NPY002
+        return [random.getstate(), name, np.asarray(keys).tolist(), rest, torch.get_rng_state().tolist()]
+
+    return states

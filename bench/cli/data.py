@@ -14,7 +14,7 @@ app = typer.Typer(help="List, fetch and verify datasets.", no_args_is_help=True,
 @app.command("list")
 def list_data(data: options.Data = None, config: options.Config = None) -> None:
     """List the datasets and say which are in the data folder."""
-    from bench.errors import BenchError
+    from bench.errors import BenchError, DataMissing
     from bench.specs import Spec
     from bench.workspace import open_workspace
 
@@ -25,8 +25,10 @@ def list_data(data: options.Data = None, config: options.Config = None) -> None:
         try:
             workspace.source(Spec(name)).source_files(workspace.data)
             state = "there"
-        except BenchError as error:
-            state = str(error).partition("\n")[0]
+        except DataMissing:
+            state = f"not there; get it:  bench data fetch {name}"
+        except BenchError as error:  # one that needs parameters
+            state = str(error)
         typer.echo(f"  {name:{width}}  {state}")
 
 

@@ -67,7 +67,7 @@ def run(
         _print_plan(title, planned)
         return
     result = _execute(title, planned, workspace, execution.Options(timeout, trace, rerun), device, workers)
-    _print_tables(result, workspace)
+    _print_tables(result, workspace, suite)
     _finish(result, planned)
 
 
@@ -104,7 +104,7 @@ def _execute(
     return run(planned, workspace, slots, progress, chosen)
 
 
-def _print_tables(result: Result, workspace: Workspace) -> None:
+def _print_tables(result: Result, workspace: Workspace, suite: str | None) -> None:
     from itertools import groupby
 
     from bench.report.formats import rendered
@@ -112,10 +112,13 @@ def _print_tables(result: Result, workspace: Workspace) -> None:
     from bench.report.tables import class_table
 
     labels = list(dict.fromkeys(job.label for job in result.jobs))
+    parts = workspace.config.parts(suite) if suite is not None else []
+    expected = {(part.dataset, part.protocol): len(part.classes) for _, part in parts if part.classes is not None}
     records = sorted(result.records.values(), key=lambda r: str(setting_of(r)))
-    for _, group in groupby(records, key=setting_of):
+    for setting, group in groupby(records, key=setting_of):
         typer.echo()
-        typer.echo(rendered(class_table(select(group, lambda record: True), "auroc", labels), "text"), nl=False)
+        selection = select(group, lambda record: True).with_expected(expected.get((setting.dataset, setting.protocol)))
+        typer.echo(rendered(class_table(selection, "auroc", labels), "text"), nl=False)
 
 
 def _finish(result: Result, planned: Plan) -> None:

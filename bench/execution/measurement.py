@@ -16,6 +16,7 @@ from bench.errors import BenchError
 from bench.execution import memory
 from bench.execution.messages import Outcome, Task
 from bench.fingerprint import source_fingerprint
+from bench.jobs import Job
 from bench.method import Epoch, EpochMethod, FitContext, Images, Method, Scores
 from bench.metrics import auroc, figures
 from bench.protocols import Split, protocol
@@ -78,7 +79,7 @@ def _measured(task: Task, report: Callable[[Epoch], None], epochs: list[dict[str
         score_seconds = clock.lap()
     return Outcome(
         status="done",
-        split=_split_facts(split, dataset.label(job.normal_class)),
+        split=_split_facts(split, job, dataset),
         metrics=figures(split.test_labels, scores),
         cost={
             "fit_seconds": fit_seconds,
@@ -140,9 +141,10 @@ def _scores(detector: Method, images: Images) -> Scores:
     return scores
 
 
-def _split_facts(split: Split, normal_label: int) -> dict[str, Any]:
+def _split_facts(split: Split, job: Job, dataset: PreparedDataset) -> dict[str, Any]:
     return {
-        "normal_label": normal_label,
+        "normal_label": dataset.label(job.normal_class),
+        "normal_classes": len(protocol(job.protocol).normal_classes(dataset)),
         "fingerprint": split.fingerprint,
         "train": len(split.train),
         "test": len(split.test),

@@ -27,7 +27,7 @@ class Progress:
         self._total = total
         self._done = self._failed = 0
         self._began = time.monotonic()
-        self._lock = threading.Lock()
+        self._lock, self._printing = threading.Lock(), threading.Lock()
         self._lines: dict[str, tuple[str, str]] = {}
         self._bar = Bar(
             TextColumn("[bold]{task.description}"),
@@ -65,16 +65,17 @@ class Progress:
 
     def ended(self, slot: Slot, record: Record) -> None:
         """A job has its record."""
-        with self._lock:
-            self._lines.pop(slot.name, None)
-            self._done += 1
-            self._failed += record.status != "done"
-            failures = f"[red]{self._failed} failed" if self._failed else ""
-            self._bar.update(self._task, completed=self._done, failures=failures, left=self._left())
-            line = self._line(record)
-        # not under the lock: printing redraws the live display, which takes the lock itself
-        if not self._console.is_terminal or record.status != "done":
-            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        with self._printing:  # so that lines come in the order of their numbers
+            with self._lock:
+                self._lines.pop(slot.name, None)
+                self._done += 1
+                self._failed += record.status != "done"
+                failures = f"[red]{self._failed} failed" if self._failed else ""
+                self._bar.update(self._task, completed=self._done, failures=failures, left=self._left())
+                line = self._line(record)
+            # not under that lock: printing redraws the live display, which takes it itself
+            if not self._console.is_terminal or record.status != "done":
+                self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _line(self, record: Record) -> str:
         width = len(str(self._total))

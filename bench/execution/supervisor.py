@@ -127,7 +127,8 @@ class _Worker:
         environment = {**os.environ, **slot.environment, "PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
         try:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "bench.execution.worker", str(theirs.fileno())],
+                # -P: a file in the working folder must not pass for a module
+                [sys.executable, "-P", "-m", "bench.execution.worker", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env=environment,
                 stdin=subprocess.DEVNULL,

@@ -6,6 +6,7 @@ process's own output, which the supervisor reads apart; the pipe carries nothing
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
@@ -30,8 +31,9 @@ def main(descriptor: int) -> None:
     connection.send(Ready())
     while True:
         outcome = measure(tasks.get(), connection.send)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(AttributeError, ValueError, OSError):  # a plugin may have closed or replaced it
+                stream.flush()
         connection.send(outcome)
 
 

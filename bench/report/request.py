@@ -1,4 +1,4 @@
-"""What ``bench table`` was asked for: names of suites and of tables in bench.toml, to tables."""
+"""What ``bench table`` was asked for: names of suites, of tables in bench.toml, and of datasets, to tables."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_records(workspace: Workspace) -> list[Record]:
 def tables(
     names: Sequence[str], records: Sequence[Record], workspace: Workspace, metric: str, profile: str | None
 ) -> list[Table]:
-    """One table for each name: a table of bench.toml, or a suite; ``all`` means every table that has records.
+    """One table for each name: of bench.toml, of a suite or a dataset; ``all``: every one of bench.toml with records.
 
     Raises BenchError for a name that does not exist, or that has no records.
     """
@@ -46,10 +46,8 @@ def tables(
                     made.append(_table(each, records, workspace, metric, profile))
                 except BenchError as error:
                     print(f"table {each}: {error}", file=sys.stderr)  # noqa: T201
-        elif name in config.tables or name in config.suites:
-            made.append(_table(name, records, workspace, metric, profile))
         else:
-            raise unknown("table or suite", name, [*config.tables, *config.suites, "all"])
+            made.append(_table(name, records, workspace, metric, profile))
     return made
 
 
@@ -62,8 +60,7 @@ def currency(workspace: Workspace) -> Callable[[Record], bool]:
 def _table(name: str, records: Sequence[Record], workspace: Workspace, metric: str, profile: str | None) -> Table:
     config = workspace.config
     defined = config.tables.get(name)
-    suites = defined.suites if defined is not None else [name]
-    parts = [part for suite in suites for part in config.parts(suite)]
+    parts = [part for suite in defined.suites for part in config.parts(suite)] if defined else _parts(name, workspace)
     selections = {}
     for part, suite in parts:
         found = _matching(suite, records, workspace, profile)
@@ -71,7 +68,7 @@ def _table(name: str, records: Sequence[Record], workspace: Workspace, metric: s
             selections[part] = _selected(suite, found, workspace, profile)
     if not selections:
         asked = f" and profile {profile}" if profile else ""
-        raise BenchError(f"no records for {name}{asked} in {workspace.results}; run it:  bench run --suite {suites[0]}")
+        raise BenchError(f"no records for {name}{asked} in {workspace.results}; make them with bench run")
     order = [text for _, suite in parts for text in _order(suite, workspace)]
     title = f"Table {name}. {defined.title}" if defined is not None and defined.title else ""
     if len(selections) == 1 and (defined is None or defined.columns == "class"):
@@ -80,18 +77,31 @@ def _table(name: str, records: Sequence[Record], workspace: Workspace, metric: s
     return suite_table(selections, metric, order, title or name)
 
 
+def _parts(name: str, workspace: Workspace) -> list[tuple[str, Suite]]:
+    """The plain suites behind a name: a suite's parts, or a dataset that was run by itself."""
+    config = workspace.config
+    if name in config.suites:
+        return config.parts(name)
+    if name.partition("(")[0] in workspace.datasets.plugins:
+        return [(name, Suite(dataset=name))]
+    raise unknown("table, suite or dataset", name, [*config.tables, *config.suites, *workspace.datasets.plugins, "all"])
+
+
 def _matching(suite: Suite, records: Sequence[Record], workspace: Workspace, profile: str | None) -> list[Record]:
     assert suite.dataset is not None
     spec = workspace.datasets.resolve(parse_spec(suite.dataset))
-    protocol = suite.protocol or workspace.source(spec).default_protocol(workspace.data)
+    classes = {str(name) for name in suite.classes} if suite.classes is not None else None
     own = set(_order(suite, workspace)) if suite.methods != ["all"] else None
     return [
         record
         for record in records
         if record.job.dataset == str(spec)
-        and record.job.protocol == protocol
+        and suite.protocol in (None, record.job.protocol)
         and (profile is None or record.job.profile == profile)
         and (own is None or record.job.label in own)
+        and (
+            classes is None or not classes.isdisjoint({record.job.normal_class, str(record.split.get("normal_label"))})
+        )
     ]
 
 
@@ -102,7 +112,8 @@ def _selected(suite: Suite, records: Sequence[Record], workspace: Workspace, pro
     def prefer(setting: Setting) -> int:
         return 2 * (setting.profile == usual) + (setting.max_train == cap)
 
-    return select(records, currency(workspace), prefer)
+    expected = len(suite.classes) if suite.classes is not None else None
+    return select(records, currency(workspace), prefer).with_expected(expected)
 
 
 def _order(suite: Suite, workspace: Workspace) -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +40,24 @@ class Selection:
     setting: Setting
     records: Sequence[Record]
     notes: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def classes(self) -> list[str]:
+        """Normal classes by their number in the dataset where a record tells it, else in natural order of the names."""
+        numbers: dict[str, float] = {}
+        for record in self.records:
+            known = record.split.get("normal_label", math.inf)
+            numbers[record.job.normal_class] = min(numbers.get(record.job.normal_class, math.inf), known)
+        return sorted(numbers, key=lambda name: (numbers[name], _natural(name)))
+
+    def with_expected(self, classes: int | None) -> Selection:
+        """The selection with a note where it has fewer classes than expected (None: than can be normal)."""
+        known = [record.split.get("normal_classes", 0) for record in self.records]
+        expected = classes if classes is not None else max(known, default=0)
+        if len(self.classes) >= expected:
+            return self
+        note = f"only {len(self.classes)} of {expected} classes have records; means are over these"
+        return dataclasses.replace(self, notes=(*self.notes, note))
 
 
 def setting_of(record: Record) -> Setting:
@@ -93,6 +114,10 @@ def _require_same_splits(records: Iterable[Record]) -> None:
                 f"{record.job.normal_class}, seed {record.job.seed}) were made on different splits "
                 "and cannot stand in one table; repeat one of them with bench run --rerun all"
             )
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
 
 
 def _ended(record: Record) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -61,7 +60,7 @@ def class_table(selection: Selection, metric: str, order: Sequence[str] = (), ti
     """
     cells = class_cells(selection.records, metric)
     labels = ordered(cells, order)
-    classes = _class_order(selection.records)
+    classes = selection.classes
     rows: dict[str, dict[str, Cell]] = {name: {x: cells[x].get(name, Cell()) for x in labels} for name in classes}
     if len(classes) > 1:
         rows[MEAN] = {x: mean_over_classes(selection.records, x, classes, metric) for x in labels}
@@ -74,7 +73,7 @@ def suite_table(selections: Mapping[str, Selection], metric: str, order: Sequenc
     labels = ordered({r.job.label for s in selections.values() for r in s.records}, order)
     cells = {
         label: {
-            name: mean_over_classes(selection.records, label, _class_order(selection.records), metric)
+            name: mean_over_classes(selection.records, label, selection.classes, metric)
             for name, selection in selections.items()
         }
         for label in labels
@@ -121,19 +120,6 @@ def ordered(labels: Iterable[str], order: Sequence[str]) -> list[str]:
     places = {label: place for place, label in enumerate(order)}
     last = len(order)
     return sorted(labels, key=lambda x: (places.get(x, places.get(x.partition("(")[0], last)), "(" in x, x))
-
-
-def _class_order(records: Iterable[Record]) -> list[str]:
-    """Class names by their number in the dataset where a record tells it, else in natural order of the names."""
-    numbers: dict[str, float] = {}
-    for record in records:
-        known = record.split.get("normal_label", math.inf)
-        numbers[record.job.normal_class] = min(numbers.get(record.job.normal_class, math.inf), known)
-    return sorted(numbers, key=lambda name: (numbers[name], _natural(name)))
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
 
 
 def _seed(record: Record) -> int:

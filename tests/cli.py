@@ -1,0 +1,193 @@
+"""The real command line for tests: commands in child processes, their workers, and what they leave behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from bench.store import Record, Store
+
+PLUGINS = Path(__file__).parent / "plugins"
+TINY_AE = "shared_ae(batch_size=64,epochs=2,image_size=8,latent=4,width=4)"
+"""Tiny, yet all of the method: two phases, two optimisers, batch normalisation."""
+GATED = "gated(pause=0.2)"
+"""The tests' own method, slow enough to be met in the middle of a job."""
+LABELS = ("ocsvm", GATED, TINY_AE)
+METHODS = ",".join(LABELS)
+CLASSES = ",".join("0123456789")
+
+_MARK = "BENCH_TEST_MARK"
+_PATIENCE = 300.0
+"""Seconds after which a command counts as hung; a machine that others load too may take long."""
+
+
+def eventually(condition: Callable[[], bool], seconds: float = _PATIENCE, what: str = "") -> None:
+    """Wait until the condition holds; fail where it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"still not after {seconds:g} s: {what or condition}"
+        time.sleep(0.02)
+
+
+@dataclass
+class Bench:
+    """``python -m bench`` in a working folder of its own, so that its records are in ``results/runs`` there."""
+
+    folder: Path
+    data: Path
+    plugins: Sequence[Path] = ()
+    """Folders of methods that a bench.toml names, which is given to every command with ``--config``."""
+    environment: dict[str, str] = field(default_factory=dict)
+    _mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.config = self.folder / "plugins.toml"
+        self.config.write_text(f"[plugins]\nmethods = {[str(folder) for folder in self.plugins]}\n")
+
+    @property
+    def store(self) -> Store:
+        return Store(self.folder / "results" / "runs")
+
+    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            self._command(arguments),
+            cwd=self.folder,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+        )
+
+    def digits(self, methods: str, classes: str = CLASSES, *options: str) -> subprocess.CompletedProcess[str]:
+        """``bench run`` on scikit-learn's digits."""
+        return self(*_digits(methods, classes, options))
+
+    def start_digits(self, methods: str, classes: str = CLASSES, *options: str) -> Started:
+        """Start ``bench run`` on scikit-learn's digits and leave it to itself."""
+        errors = self.folder / f"stderr-{uuid.uuid4().hex}"
+        with errors.open("w") as err:
+            driver = subprocess.Popen(
+                self._command(_digits(methods, classes, options)),
+                cwd=self.folder,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=err,
+                start_new_session=True,
+            )
+        return Started(driver, errors)
+
+    def processes(self, worker: bool = False) -> list[psutil.Process]:
+        """Every live process that a command of this object started, at any remove; or the workers alone."""
+
+        def ours(process: psutil.Process) -> bool:
+            try:
+                if process.status() == psutil.STATUS_ZOMBIE or process.environ().get(_MARK) != self._mark:
+                    return False
+                return not worker or "bench.execution.worker" in process.cmdline()
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                return False
+
+        return [process for process in psutil.process_iter() if ours(process)]
+
+    def all_gone(self, seconds: float = 10.0) -> None:
+        """Wait for the last process of this object's commands; fail where one stays."""
+        eventually(lambda: not self.processes(), seconds, "no process outlives the run")
+
+    def records(self) -> list[Record]:
+        """Every record, all of them readable."""
+        records, unreadable = self.store.records()
+        assert unreadable == []
+        return records
+
+    def record(self, label: str, normal_class: str = "0", seed: int = 0) -> Record:
+        """The one record of a label, class and seed."""
+        wanted = (label, normal_class, seed)
+        (found,) = [r for r in self.records() if (r.job.label, r.job.normal_class, r.job.seed) == wanted]
+        return found
+
+    def scores(self) -> dict[str, dict[str, bytes]]:
+        """The arrays of every record that is done, by key and name, to the last bit."""
+        done = [record for record in self.records() if record.status == "done"]
+        return {r.job.key: {name: a.tobytes() for name, a in self.store.scores(r).items()} for r in done}
+
+    def files(self) -> dict[Path, tuple[int, bytes]]:
+        """Time and content of every file that belongs to a record which is there."""
+        paths = [p.with_suffix(s) for p in self.store.folder.glob("*/*/*/[!.]*.json") for s in (".json", ".npz")]
+        return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in paths if path.exists()}
+
+    def _command(self, arguments: Sequence[str]) -> list[str]:
+        config = [] if "--help" in arguments else ["--config", str(self.config)]
+        return [sys.executable, "-m", "bench", *arguments, *config]
+
+    def _environment(self) -> dict[str, str]:
+        # no GPU: these tests are about processes, and the same on every machine
+        own = {"BENCH_DATA": str(self.data), "CUDA_VISIBLE_DEVICES": "", _MARK: self._mark}
+        return {**os.environ, **own, **self.environment}
+
+
+@dataclass
+class Started:
+    """A run that goes on by itself, in a session of its own."""
+
+    driver: subprocess.Popen[bytes]
+    errors: Path
+
+    def ended(self) -> int:
+        """The exit code, once there is one."""
+        try:
+            return self.driver.wait(_PATIENCE)
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL to the driver and its process group; its workers are in sessions of their own."""
+        if self.driver.poll() is None:
+            os.killpg(self.driver.pid, signal.SIGKILL)
+            self.driver.wait()
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition; fail where the run ends before."""
+        eventually(lambda: condition() or self._over())
+
+    @property
+    def stderr(self) -> str:
+        return self.errors.read_text()
+
+    def _over(self) -> bool:
+        assert self.driver.poll() is None, self.stderr
+        return False
+
+
+def _digits(methods: str, classes: str, options: Sequence[str]) -> list[str]:
+    grid = ["--dataset", "digits", "--profile", "cpu", "--methods", methods, "--classes", classes]
+    # --device cpu spares the driver the import of torch
+    return ["run", *grid, "--device", "cpu", "--workers", "2", *options]
+
+
+class Gate:
+    """Holds every job of the plugin ``gated`` until it is opened, so that tests meet jobs in their middle."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self.environment = {"BENCH_TEST_GATE": str(folder)}
+
+    def waiting(self) -> list[int]:
+        """The workers that have come to the gate, by process id."""
+        return [int(file.name) for file in self.folder.glob("[0-9]*")]
+
+    def open(self) -> None:
+        (self.folder / "open").touch()

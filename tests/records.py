@@ -1,0 +1,56 @@
+"""Hand-made records for the tests of the store and of the reports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.jobs import Job
+from bench.store import Record
+
+JOB: dict[str, Any] = {
+    "method": "ocsvm",
+    "label": "ocsvm",
+    "spec": "ocsvm",
+    "method_version": "1",
+    "fingerprint": "f" * 64,
+    "dataset": "mnist",
+    "dataset_checksum": "c" * 64,
+    "protocol": "official_split",
+    "protocol_version": 1,
+    "normal_class": "3",
+    "seed": 0,
+    "profile": "paper",
+    "max_train": None,
+    "precision": "fp32",
+}
+
+
+def make_job(**overrides: Any) -> Job:
+    """A job, some of its fields given; ``label`` and ``spec`` follow ``method`` where they are not."""
+    method = overrides.get("method", JOB["method"])
+    return Job(**{**JOB, "label": method, "spec": overrides.get("label", method), **overrides})
+
+
+def make_record(
+    *,
+    auroc: float = 0.9,
+    status: Any = "done",
+    split: str | None = None,
+    ended: str = "2025-01-01T00:00:00+00:00",
+    normal_label: int | None = None,
+    **job: Any,
+) -> Record:
+    """A record of ``make_job(**job)``. Only a done one has figures and a split, as in a real run."""
+    made = make_job(**job)
+    done = status == "done"
+    facts: dict[str, Any] = {"fingerprint": split or f"split of {made.normal_class}, {made.seed}"}
+    if normal_label is not None:
+        facts["normal_label"] = normal_label
+    return Record(
+        job=made,
+        status=status,
+        split=facts if done else {},
+        metrics={"auroc": auroc, "average_precision": auroc / 2, "fpr_at_95_tpr": 1 - auroc} if done else {},
+        error=None if done else {"type": "ValueError", "message": "made to fail\nsecond line"},
+        provenance={"ended": ended},
+    )

@@ -1,0 +1,172 @@
+"""``bench run`` and the commands that read what it left."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from cli import GATED, LABELS, METHODS, TINY_AE, Bench
+
+
+def test_a_first_run_ends_well_with_a_record_for_every_job(undisturbed: Bench) -> None:
+    records = undisturbed.records()
+    assert len(records) == 60
+    assert {(r.job.label, r.job.normal_class, r.job.seed) for r in records} == {
+        (label, normal, seed) for label in LABELS for normal in "0123456789" for seed in (0, 1)
+    }
+    for record in records:
+        assert record.status == "done"
+        assert record.attempts == []
+        assert record.cost["fit_seconds"] > 0
+        assert record.cost["peak_memory_bytes"] > 0
+        arrays = undisturbed.store.scores(record)
+        assert len(arrays["scores"]) == len(arrays["labels"]) == len(arrays["indices"]) == record.split["test"]
+    # methods of one class and seed met the same images
+    splits = {(r.job.normal_class, r.job.seed): r.split["fingerprint"] for r in records}
+    assert len(set(splits.values())) == 20
+    assert all(r.split["fingerprint"] == splits[r.job.normal_class, r.job.seed] for r in records)
+
+
+def test_progress_goes_to_stderr_line_by_line_and_the_table_to_stdout(undisturbed: Bench) -> None:
+    progress = (undisturbed.folder / "stderr").read_text().splitlines()
+    assert progress[0].startswith("quickstart: 60 jobs, 0 recorded, 60 to run on ")
+    assert len(progress) == 61
+    for number, line in enumerate(progress[1:], start=1):
+        assert re.fullmatch(rf"\[{number:2}/60\] done     .+, class \d, seed \d  AUROC \d\.\d{{3}}  \d+\.\d s", line), (
+            line
+        )
+    table = (undisturbed.folder / "stdout").read_text().strip().splitlines()
+    assert table[0].startswith("digits, holdout_80_20 (version 1), profile cpu")
+    assert table[2].split() == ["class", *LABELS]
+    assert [line.split()[0] for line in table[4:]] == [*"0123456789", "mean"]
+
+
+def test_a_second_run_starts_no_job_and_changes_no_file(undisturbed: Bench) -> None:
+    before = undisturbed.files()
+    again = undisturbed("run", "--suite", "quickstart", "--methods", METHODS, "--seeds", "2")
+    assert again.returncode == 0
+    assert "60 jobs, 60 recorded, 0 to run" in again.stderr
+    assert again.stdout == (undisturbed.folder / "stdout").read_text()
+    assert undisturbed.files() == before
+
+
+def test_a_dry_run_counts_what_would_be_run_and_runs_nothing(undisturbed: Bench) -> None:
+    before = undisturbed.files()
+    asked = undisturbed.digits(f"ocsvm,{GATED},gated(epochs=7)", "0,1", "--seeds", "3", "--dry-run")
+    assert asked.returncode == 0, asked.stderr
+    assert "digits: 18 jobs (8 done, 10 missing); 10 would be run" in asked.stdout
+    assert re.search(r"^ +6 gated\(epochs=7\)$", asked.stdout, re.MULTILINE)
+    assert undisturbed.files() == before
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "latex", "csv", "json"])
+def test_a_table_in_every_format_has_every_class_method_and_the_mean(undisturbed: Bench, form: str) -> None:
+    made = undisturbed("table", "quickstart", "--format", form)
+    assert made.returncode == 0, made.stderr
+    assert made.stderr == ""
+    if form == "json":
+        cells = {(cell["class"], cell["column"]): cell["mean"] for cell in json.loads(made.stdout)["cells"]}
+    elif form == "csv":
+        rows = csv.DictReader(io.StringIO(made.stdout))
+        cells = {(row["class"], row["column"]): float(row["mean"]) for row in rows}
+    else:
+        shown = made.stdout.replace(r"\_", "_").replace(r"$\pm$", "±")
+        for line in ("mean", *"0123456789"):
+            found = re.search(rf"^\W*{line}\b" + r"\W+\d\.\d{3} ± \d\.\d{3}" * 3, shown, re.MULTILINE)
+            assert found, shown
+        assert all(label in shown for label in LABELS)
+        return
+    assert set(cells) == {(row, label) for row in (*"0123456789", "mean") for label in LABELS}
+    for label in LABELS:
+        figures = [r.metrics["auroc"] for r in undisturbed.records() if r.job.label == label]
+        assert cells["mean", label] == pytest.approx(sum(figures) / 20)
+
+
+def test_status_counts_the_records_for_people_and_lists_them_for_programs(undisturbed: Bench) -> None:
+    shown = undisturbed("status")
+    assert shown.returncode == 0
+    for label in LABELS:
+        assert re.search(rf"digits +holdout_80_20 +cpu +{re.escape(label)} +done +20\b", shown.stdout)
+    facts = json.loads(undisturbed("status", "--json").stdout)
+    assert {row["key"] for row in facts["records"]} == {record.job.key for record in undisturbed.records()}
+    assert facts["unreadable"] == []
+
+
+def test_show_tells_everything_about_the_record_whose_key_begins_so(undisturbed: Bench) -> None:
+    record = undisturbed.records()[0]
+    shown = undisturbed("show", record.job.key[:12])
+    assert shown.returncode == 0
+    assert f"{record.job.title}: done" in shown.stdout
+    assert f"auroc: {record.metrics['auroc']}" in shown.stdout
+    as_json = undisturbed("show", record.job.key[:12], "--json")
+    assert as_json.stdout == undisturbed.store.path(record.job).read_text()
+
+
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [
+        ("methods", "shared_ae"),
+        ("datasets", "digits"),
+        ("protocols", "holdout_80_20"),
+        ("suites", "quickstart"),
+        ("profiles", "cpu"),
+    ],
+)
+def test_listings_name_what_other_commands_take(undisturbed: Bench, what: str, name: str) -> None:
+    listed = undisturbed("list", what)
+    assert listed.returncode == 0, listed.stderr
+    assert re.search(rf"^{name} +\S", listed.stdout, re.MULTILINE)
+
+
+def test_doctor_finds_a_sound_installation(tmp_path: Path, digits_data: Path) -> None:
+    checked = Bench(tmp_path, digits_data)("doctor")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "method ocsvm: ok" in checked.stdout
+    assert "mnist: not there" in checked.stdout
+    assert "can be written" in checked.stdout
+
+
+def test_scores_depend_neither_on_the_number_of_workers_nor_on_the_order_of_jobs(
+    bench: Bench, undisturbed: Bench
+) -> None:
+    ended = bench.digits(f"{TINY_AE},{GATED},ocsvm", "5,1", "--seeds", "1", "--workers", "1")
+    assert ended.returncode == 0, ended.stderr
+    assert len(bench.scores()) == 6
+    assert bench.scores().items() <= undisturbed.scores().items()
+
+
+def test_a_trace_is_added_to_records_without_one_and_changes_no_score(bench: Bench, undisturbed: Bench) -> None:
+    shutil.copytree(undisturbed.store.folder, bench.store.folder)
+    before = bench.records()
+
+    ended = bench.digits(METHODS, "0,1", "--trace")
+
+    assert ended.returncode == 0, ended.stderr
+    # ocsvm has no epochs to trace
+    assert "6 jobs, 2 recorded, 4 to run" in ended.stderr
+    assert bench.scores() == undisturbed.scores()
+    traced = [record for record in bench.records() if any("auroc" in epoch for epoch in record.epochs)]
+    assert len(traced) == 4
+    for record in traced:
+        assert all("auroc" in epoch for epoch in record.epochs)
+        assert record.epochs[-1]["auroc"] == record.metrics["auroc"]
+        assert [epoch["epoch"] for epoch in record.epochs] == list(range(1, record.parameters["epochs"] + 1))
+        (untraced,) = [each for each in before if each.job.key == record.job.key]
+        assert [epoch["losses"] for epoch in record.epochs] == [epoch["losses"] for epoch in untraced.epochs]
+    again = bench.digits(METHODS, "0,1", "--trace", "--dry-run")
+    assert "0 would be run" in again.stdout
+
+
+@pytest.mark.parametrize("command", [["--help"], ["run", "--help"], ["list", "methods"], ["list", "suites"]])
+def test_help_and_listings_import_nothing_heavy(bench: Bench, command: list[str]) -> None:
+    bench.environment["PYTHONPROFILEIMPORTTIME"] = "1"
+    asked = bench(*command)
+    assert asked.returncode == 0
+    imported = {line.rpartition("|")[2].strip() for line in asked.stderr.splitlines()}
+    assert "typer" in imported
+    assert not {"torch", "pandas", "numpy", "sklearn", "scipy", "matplotlib"} & imported
