@@ -20,7 +20,7 @@ class PluginUnavailable(BenchError):
 
 def unknown(kind: str, asked: str, known: Iterable[str], hint: str = "") -> BenchError:
     """The error for a name that does not exist: the nearest names first, else all of them."""
-    names = sorted(known)
+    names = sorted(set(known))
     near = difflib.get_close_matches(asked, names, n=3, cutoff=0.6)
     known_names = f"known: {', '.join(names)}" if names else "none exists"
     listed = f"did you mean {' or '.join(near)}?" if near else known_names

@@ -135,7 +135,7 @@ def parse_seeds(text: str) -> list[int]:
         raise BenchError(f"cannot read seeds {text!r}; write how many (3) or which (0,1,2; one seed alone: 5,)")
     if "," not in text:
         if int(text) < 1:
-            raise BenchError("at least one seed is needed")
+            raise BenchError("--seeds 0 asks for no seed; write how many (3) or which (0,1,2)")
         return list(range(int(text)))
     return list(dict.fromkeys(int(piece) for piece in pieces))
 

@@ -14,6 +14,7 @@ import json
 import os
 import re
 import socket
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -101,6 +102,17 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    def require_writable(self) -> None:
+        """Raise BenchError where the folder does not take records, before anything is computed for it."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
+        except OSError as error:
+            raise BenchError(
+                f"cannot write to the results folder {self.folder}: {error}; name another with --results"
+            ) from error
 
     def path(self, job: Job) -> Path:
         """Where the record of a job is, or would be."""

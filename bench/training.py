@@ -54,6 +54,13 @@ def adam(
     return torch.optim.Adam(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
 
 
+def warm_up() -> None:
+    """Have torch import what it imports on the first step of an optimiser, before anything is timed."""
+    weight = nn.Parameter(torch.zeros(1))
+    weight.sum().backward()
+    adam([weight], lr=0.0).step()
+
+
 def train(
     step: Step,
     images: Images,

@@ -38,6 +38,12 @@ def eventually(condition: Callable[[], bool], seconds: float = _PATIENCE, what: 
         time.sleep(0.02)
 
 
+def rows(table: str) -> list[list[str]]:
+    """The cells of a table as text, row by row, without its title, header and notes."""
+    _, _, body = table.strip().split("\n\n")[1].split("\n", 2)
+    return [line.split() for line in body.splitlines()]
+
+
 @dataclass
 class Bench:
     """``python -m bench`` in a working folder of its own, so that its records are in ``results/runs`` there."""

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from cli import PLUGINS, Bench
+from cli import PLUGINS, Bench, rows
 
 SOUND = '''"""The smallest plugin there is."""
 from bench.method import Method, method
@@ -106,12 +106,11 @@ def test_a_failure_keeps_its_traceback_or_the_end_of_the_workers_output(zoo: Ben
 
 def test_what_plugins_print_reaches_neither_the_table_nor_the_progress(zoo: Bench) -> None:
     stdout = (zoo.folder / "stdout").read_text()
-    title, _, _, _, line = stdout.strip().splitlines()
-    assert title.startswith("digits, holdout_80_20")
+    assert stdout.strip().startswith("digits, holdout_80_20")
     for text in (stdout, _stderr(zoo)):
         assert "a line on stdout" not in text
         assert "xxx" not in text
-    row = line.split()
+    (row,) = rows(stdout)
     assert row[0] == "0"
     assert row.count("failed") == len(ENDINGS)
     assert len([cell for cell in row[1:] if re.fullmatch(r"[01]\.\d{3}", cell)]) == len(UNHARMED)

@@ -110,6 +110,7 @@ def doctor(
     """Check the installation, the plugins, the datasets and the folders. Exit code 1: something is broken."""
     from bench.provenance import environment
     from bench.specs import Spec
+    from bench.store import Store
     from bench.workspace import open_workspace
 
     workspace = open_workspace(config, data, results)
@@ -129,7 +130,7 @@ def doctor(
         if not _problem(lambda name=name: workspace.datasets.resolve(Spec(name))):
             absent = _problem(lambda name=name: workspace.source(Spec(name)).source_files(workspace.data))
             typer.echo(f"  {name}: {'not there (bench data list tells more)' if absent else 'there'}")
-    problem = _unwritable(workspace.results)
+    problem = _problem(Store(workspace.results).require_writable)
     broken += bool(problem)
     typer.echo(f"\nresults folder {workspace.results}: {problem or 'can be written'}")
     if broken:
@@ -186,14 +187,3 @@ def _gpu_names() -> str:
 
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return ", ".join(names) or "none"
-
-
-def _unwritable(folder: Path) -> str:
-    import tempfile
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return ""
-    except OSError as error:
-        return f"cannot be written: {error}"

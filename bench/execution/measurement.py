@@ -97,7 +97,7 @@ def _measured(task: Task, report: Callable[[Epoch], None], epochs: list[dict[str
 
 def _detector(task: Task) -> Method:
     registry = _registry(tuple(task.plugin_folders))
-    if _loaded_fingerprint(registry, task.job.method) != task.job.fingerprint:
+    if _loaded(registry, task.job.method) != task.job.fingerprint:
         raise BenchError(f"the code of {task.job.method} changed since this run began; repeat the command")
     built: Method = registry.build(parse_spec(task.job.spec))
     return built
@@ -109,10 +109,19 @@ def _registry(plugin_folders: tuple[str, ...]) -> Registry:
 
 
 @functools.lru_cache(maxsize=64)
-def _loaded_fingerprint(registry: Registry, name: str) -> str:
-    """The fingerprint of the code as this process imported it, which may not be what the file holds by now."""
-    registry.load(name)
-    return source_fingerprint(registry.find(name))
+def _loaded(registry: Registry, name: str) -> str:
+    """The fingerprint of the code as this process imported it, which may not be what the file holds by now.
+
+    What a method imports on first use is imported too: the first job of a worker must not seem slower than the next.
+    """
+    cls = registry.load(name)
+    fingerprint = source_fingerprint(registry.find(name))
+    registry.preload(name)
+    if issubclass(cls, EpochMethod):
+        from bench.training import warm_up
+
+        warm_up()
+    return fingerprint
 
 
 @functools.lru_cache(maxsize=2)

@@ -80,6 +80,7 @@ def run(planned: Plan, workspace: Workspace, slots: Sequence[Slot], progress: Pr
     result = Result(planned.jobs, dict(planned.records))
     if not planned.pending:
         return result
+    store.require_writable()
     tasks = _tasks(planned.pending, workspace, options)
     began: dict[str, str] = {}
 
