@@ -37,7 +37,7 @@ seed = 2
             "run --dataset digits --methods ocsvm --seeds some",
             ["cannot read seeds 'some'", "how many (3) or which (0,1,2"],
         ),
-        (f"{OCSVM} --seeds 0", ["at least one seed is needed"]),
+        (f"{OCSVM} --seeds 0", ["asks for no seed"]),
         (f"{OCSVM} --workers 0", ["--workers must be at least 1, not 0"]),
         (f"{OCSVM} --device tpu", ["unknown device 'tpu'", "auto, cpu, cuda or cuda:0"]),
         (f"{OCSVM} --device cuda", ["--device cuda", "no GPU", "bench doctor"]),
