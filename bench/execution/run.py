@@ -80,8 +80,8 @@ def run(planned: Plan, workspace: Workspace, slots: Sequence[Slot], progress: Pr
     result = Result(planned.jobs, dict(planned.records))
     if not planned.pending:
         return result
-    store.require_writable()
     tasks = _tasks(planned.pending, workspace, options)
+    store.require_writable()
     began: dict[str, str] = {}
 
     def begin(slot: Slot, task: Task) -> bool:
