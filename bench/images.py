@@ -34,6 +34,11 @@ def symmetric(batch: Tensor) -> Tensor:
     return batch.float().div_(127.5).sub_(1.0)
 
 
+def standardised(batch: Tensor, mean: float, deviation: float) -> Tensor:
+    """uint8 images as floats of the given mean and standard deviation, both for pixels in [0, 1]."""
+    return batch.float().div_(255.0).sub_(mean).div_(deviation)
+
+
 def flattened(images: Images) -> NDArray[np.float32]:
     """Images as rows of floats in [0, 1], (n, height · width · channels)."""
     return images.reshape(len(images), -1).astype(np.float32) / 255.0
@@ -48,3 +53,19 @@ def contrast_normalised(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     centred = (rows - rows.mean(axis=1, keepdims=True, dtype=np.float64)).astype(rows.dtype)
     deviation = np.abs(centred).mean(axis=1, keepdims=True)
     return np.divide(centred, deviation, out=np.zeros_like(centred), where=deviation > 0)
+
+
+class ContrastScaling:
+    """Global contrast normalisation, then [0, 1] by the extremes of the training images; others may fall outside.
+
+    Source: Ruff et al. 2018, section 4.1, and the authors' code, which has the extremes as constants.
+    """
+
+    def __init__(self, training: Images) -> None:
+        normalised = contrast_normalised(flattened(training))
+        self.low, self.high = float(normalised.min()), float(normalised.max())
+
+    def __call__(self, images: Images) -> NDArray[np.float32]:
+        """The images as floats, in their own shape."""
+        scaled = (contrast_normalised(flattened(images)) - self.low) / max(self.high - self.low, 1e-12)
+        return scaled.astype(np.float32).reshape(images.shape)

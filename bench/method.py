@@ -43,6 +43,8 @@ class Epoch:
     number: int
     total: int
     losses: Mapping[str, float] = field(default_factory=dict)
+    scorable: bool = True
+    """Whether the method can score now; not while it is being pretrained."""
 
     @property
     def finite(self) -> bool:
@@ -91,7 +93,7 @@ class EpochMethod(Method):
     """A method that trains in epochs and hands control back after each.
 
     The harness drives ``fit_epochs`` and so owns progress, time limits, and the optional trace of the test AUROC
-    that the method itself can never see. ``score`` must work after any epoch.
+    that the method itself can never see. ``score`` must work after any epoch that is ``scorable``.
     """
 
     @abstractmethod

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.images import symmetric
-from bench.method import Epoch, FitContext, Images
+from bench.method import Epoch, FitContext
+from bench.randomness import derive_seed
 
 Step = Callable[[Tensor, Tensor], Mapping[str, Tensor]]
 """One training step: (batch (b, channels, height, width) float, epoch number as a 0-d tensor) → losses by name.
@@ -25,11 +27,11 @@ The step does forward, backward and the optimiser's update. It must not read a v
 
 
 @contextlib.contextmanager
-def seeded(context: FitContext) -> Iterator[None]:
-    """A block whose torch randomness (weight initialisation) derives from the context's seed alone."""
+def seeded(context: FitContext, *parts: str | int) -> Iterator[None]:
+    """A block whose torch randomness (weight initialisation) derives from the context's seed and the parts alone."""
     device = torch.device(context.device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(context.seed)
+        torch.manual_seed(derive_seed(context.seed, *parts) if parts else context.seed)
         yield
 
 
@@ -54,6 +56,11 @@ def adam(
     return torch.optim.Adam(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
 
 
+def unchanged(batch: Tensor) -> Tensor:
+    """The batch as it is: the ``prepare`` of images that were prepared beforehand."""
+    return batch
+
+
 def warm_up() -> None:
     """Have torch import what it imports on the first step of an optimiser, before anything is timed."""
     weight = nn.Parameter(torch.zeros(1))
@@ -63,7 +70,7 @@ def warm_up() -> None:
 
 def train(
     step: Step,
-    images: Images,
+    images: NDArray[Any],
     *,
     epochs: int,
     batch_size: int,
@@ -96,7 +103,7 @@ def train(
 
 def scored(
     score: Callable[[Tensor], Tensor],
-    images: Images,
+    images: NDArray[Any],
     *,
     device: str,
     prepare: Callable[[Tensor], Tensor] = symmetric,

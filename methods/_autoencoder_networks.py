@@ -14,19 +14,21 @@ def _normalised(convolution: nn.Module, channels: int, slope: float) -> list[nn.
 
 
 class Encoder(nn.Sequential):
-    """Fig. 3a: images (b, channels, size, size) → latent vectors (b, latent, 1, 1) in (−1, 1).
+    """Fig. 3a: images (b, channels, size, size) → latent vectors (b, latent, 1, 1), in (−1, 1) where ``bounded``.
 
     Three convolutions halve the size each; the fourth covers what is left. Batch normalisation in the second and third.
     """
 
-    def __init__(self, *, channels: int, size: int, width: int, latent: int, slope: float) -> None:
+    def __init__(
+        self, *, channels: int, size: int, width: int, latent: int, slope: float, bounded: bool = True
+    ) -> None:
         super().__init__(
             _convolution(nn.Conv2d, channels, width),
             nn.LeakyReLU(slope, inplace=True),
             *_normalised(_convolution(nn.Conv2d, width, 2 * width), 2 * width, slope),
             *_normalised(_convolution(nn.Conv2d, 2 * width, 4 * width), 4 * width, slope),
             nn.Conv2d(4 * width, latent, kernel_size=size // 8, bias=False),
-            nn.Tanh(),
+            *([nn.Tanh()] if bounded else []),
         )
 
 
@@ -42,16 +44,6 @@ class Decoder(nn.Sequential):
             _convolution(nn.ConvTranspose2d, width, channels),
             nn.Tanh(),
         )
-
-
-def initialise(networks: nn.Module) -> None:
-    """DCGAN's initial weights: convolutions from N(0, 0.02), batch-norm scales from N(1, 0.02)."""
-    for layer in networks.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(layer.weight, 0.0, 0.02)
-        elif isinstance(layer, nn.BatchNorm2d):
-            nn.init.normal_(layer.weight, 1.0, 0.02)
-            nn.init.zeros_(layer.bias)
 
 
 def distances(a: Tensor, b: Tensor, norm: str) -> Tensor:

@@ -11,7 +11,7 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.images import contrast_normalised, flattened
+from bench.images import ContrastScaling, flattened
 from bench.method import FitContext, Images, Method, Scores, method
 from bench.randomness import global_generators_seeded
 
@@ -34,35 +34,27 @@ class OneClassSVM(Method):
     def fit(self, images: Images, context: FitContext) -> Self:
         from pyod.models.ocsvm import OCSVM
 
-        rows = flattened(images)
-        if self.preprocessing == "ruff":
-            rows = self._fit_ruff(rows)
+        rows = self._fit_ruff(images) if self.preprocessing == "ruff" else flattened(images)
         gamma = 1.0 / _median_squared_distance(rows, context.seed) if self.gamma == "median" else self.gamma
         with global_generators_seeded(context.seed):  # libsvm draws from NumPy's
             self.model = OCSVM(kernel="rbf", nu=self.nu, gamma=gamma).fit(rows)
         return self
 
     def score(self, images: Images) -> Scores:
-        rows = flattened(images)
-        if self.preprocessing == "ruff":
-            rows = self._ruff(rows)
+        rows = self._ruff(images) if self.preprocessing == "ruff" else flattened(images)
         scores: Scores = self.model.decision_function(rows)
         return scores
 
-    def _fit_ruff(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _fit_ruff(self, images: Images) -> NDArray[np.float32]:
         from sklearn.decomposition import PCA
 
-        normalised = contrast_normalised(rows)
-        self.low, self.high = float(normalised.min()), float(normalised.max())
-        self.pca = PCA(n_components=0.95, svd_solver="full").fit(self._scaled(normalised))
-        return self._ruff(rows)
+        self.scaling = ContrastScaling(images)
+        self.pca = PCA(n_components=0.95, svd_solver="full").fit(self.scaling(images).reshape(len(images), -1))
+        return self._ruff(images)
 
-    def _ruff(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        transformed: NDArray[np.float32] = self.pca.transform(self._scaled(contrast_normalised(rows)))
+    def _ruff(self, images: Images) -> NDArray[np.float32]:
+        transformed: NDArray[np.float32] = self.pca.transform(self.scaling(images).reshape(len(images), -1))
         return transformed
-
-    def _scaled(self, normalised: NDArray[np.float32]) -> NDArray[np.float32]:
-        return (normalised - self.low) / max(self.high - self.low, 1e-12)
 
 
 def _median_squared_distance(rows: NDArray[np.float32], seed: int, sample: int = 1000) -> float:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from bench.errors import BenchError
 from bench.images import resized
 from bench.method import Epoch, EpochMethod, FitContext, Images, Scores, method
-from bench.methods._autoencoder_networks import Decoder, Encoder, distances, initialise
+from bench.methods._autoencoder_networks import Decoder, Encoder, distances
+from bench.methods._dcgan import initialise
 from bench.training import Step, adam, autocast, scored, seeded, to_device, train
 
 Variant = Literal["full", "two_ede", "one_ede", "autoencoder"]

@@ -70,3 +70,14 @@ def generator_states() -> Callable[[], list[Any]]:
         return [random.getstate(), name, np.asarray(keys).tolist(), rest, torch.get_rng_state().tolist()]
 
     return states
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """As in a slot; two threads only get in each other's way on networks this small."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

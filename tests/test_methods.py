@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from toys import TEST, auroc_of, lit
 
 from bench.datasets.digits import Digits
 from bench.errors import BenchError
@@ -59,31 +60,7 @@ EVERY = pytest.mark.parametrize(
     + [pytest.param(build_kernel, name, id=name) for name in KERNELS],
 )
 NETWORKS = pytest.mark.parametrize("name", VARIANTS)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """As in a slot; two threads only get in each other's way on networks this small."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def lit(half: int, n: int, seed: int, channels: int = 1) -> np.ndarray:
-    """Noise images whose upper (0) or lower (1) half is bright: the one turned upside down is like the other."""
-    random = np.random.default_rng(seed)
-    images = random.integers(0, 60, (n, 8, 8, channels))
-    images[:, 4 * half : 4 * half + 4] += random.integers(120, 190, (n, 1, 1, 1))
-    return images.astype(np.uint8)
-
-
-TEST = (lit(0, 50, 7), lit(1, 50, 8))
-LABELS = np.repeat(np.array([0, 1], dtype=np.uint8), 50)
-
-
-def auroc_of(method: Method, normal: int) -> float:
-    return auroc(LABELS, method.score(np.concatenate([TEST[normal], TEST[1 - normal]])))
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # ---------------------------------------------------------------------------------------------------------------------

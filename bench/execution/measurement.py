@@ -72,7 +72,7 @@ def _measured(task: Task, report: Callable[[Epoch], None], epochs: list[dict[str
                 losses = ", ".join(f"{name} {loss}" for name, loss in epoch.losses.items())
                 epochs[-1]["losses"] = dict.fromkeys(epoch.losses)  # JSON knows no NaN
                 raise Diverged(f"a loss is not finite after epoch {epoch.number}: {losses}")
-            if task.trace:
+            if task.trace and epoch.scorable:
                 epochs[-1]["auroc"] = auroc(split.test_labels, _scores(detector, test))
         fit_seconds = clock.lap()
         scores = _scores(detector, test)

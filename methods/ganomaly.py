@@ -1,0 +1,152 @@
+"""GANomaly: an encoder-decoder-encoder generator against a discriminator, scored by the two latent vectors' distance.
+
+Akcay, Atapour-Abarghouei and Breckon, GANomaly: semi-supervised anomaly detection via adversarial training, ACCV 2018;
+settings of the authors' code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from torch import Tensor, nn
+
+from bench.images import resized, standardised, symmetric
+from bench.method import Epoch, EpochMethod, FitContext, Images, Scores, method
+from bench.methods._adversarial import Discriminator, FreshStart, real_against_fake
+from bench.methods._dcgan import initialise
+from bench.training import Step, adam, autocast, scored, seeded, to_device, train
+
+
+def _encoder(channels: int, width: int, outputs: int) -> nn.Sequential:
+    """(b, channels, 32, 32) → (b, outputs, 1, 1)."""
+    layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1, bias=False), nn.LeakyReLU(0.2, inplace=True)]
+    for inputs in (width, 2 * width):
+        layers += [
+            nn.Conv2d(inputs, 2 * inputs, 4, 2, 1, bias=False),
+            nn.BatchNorm2d(2 * inputs),
+            nn.LeakyReLU(0.2, inplace=True),
+        ]
+    return nn.Sequential(*layers, nn.Conv2d(4 * width, outputs, 4, 1, 0, bias=False))
+
+
+def _decoder(channels: int, width: int, latent: int) -> nn.Sequential:
+    """(b, latent, 1, 1) → (b, channels, 32, 32) in (−1, 1)."""
+    layers: list[nn.Module] = []
+    inputs, stride, padding = latent, 1, 0
+    for outputs in (4 * width, 2 * width, width):
+        layers += [
+            nn.ConvTranspose2d(inputs, outputs, 4, stride, padding, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+        ]
+        inputs, stride, padding = outputs, 2, 1
+    return nn.Sequential(*layers, nn.ConvTranspose2d(width, channels, 4, 2, 1, bias=False), nn.Tanh())
+
+
+class Generator(nn.Module):
+    """Images → (reconstruction, latent vector, latent vector of the reconstruction)."""
+
+    def __init__(self, channels: int, width: int, latent: int) -> None:
+        super().__init__()
+        self.encoder1 = _encoder(channels, width, latent)
+        self.decoder = _decoder(channels, width, latent)
+        self.encoder2 = _encoder(channels, width, latent)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        z = self.encoder1(x)
+        x_hat = self.decoder(z)
+        return x_hat, z, self.encoder2(x_hat)
+
+
+@method(version="1")
+class GANomaly(EpochMethod):
+    """Anomaly score: the mean squared difference of z and ẑ (eq. 6 without its scaling over the test set).
+
+    - ``w_adv``, ``w_con``, ``w_enc``: weights of the feature-matching (eq. 1), contextual (eq. 2) and encoder loss
+      (eq. 3).
+    - ``input_range``: ``symmetric`` scales to [−1, 1], what the generator's Tanh can reach; ``mnist`` standardises by
+      MNIST's mean and deviation as the authors' MNIST loader does.
+    - ``score_in_train_mode``: batch-normalise test images by their own batch, as the authors' code does. It lets images
+      of the same batch, and through them the test labels, into a score; off unless that is what is to be shown.
+    """
+
+    w_adv: float = 1.0
+    w_con: float = 50.0
+    w_enc: float = 1.0
+    epochs: int = 15
+    batch_size: int = 64
+    lr: float = 2e-4
+    beta1: float = 0.5
+    width: int = 64
+    latent: int = 100
+    input_range: Literal["symmetric", "mnist"] = "symmetric"
+    score_in_train_mode: bool = False
+
+    def fit_epochs(self, images: Images, context: FitContext) -> Iterator[Epoch]:
+        images = resized(images, 32)
+        self.device = context.device
+        with seeded(context):
+            self.generator = Generator(images.shape[3], self.width, self.latent)
+            self.discriminator = Discriminator(_encoder(images.shape[3], self.width, 1))
+            for network in (self.generator, self.discriminator):
+                initialise(network)
+                to_device(network, context)
+        fresh = FreshStart(self.discriminator, context)
+        fresh.draw(0)
+        training = train(
+            self._step(context, fresh),
+            images,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            context=context,
+            prepare=self._prepare,
+        )
+        for epoch in training:
+            fresh.draw(epoch.number)
+            yield epoch
+
+    def score(self, images: Images) -> Scores:
+        self.generator.train(self.score_in_train_mode)
+        scores = scored(
+            self._anomaly,
+            resized(images, 32),
+            device=self.device,
+            prepare=self._prepare,
+            batch_size=self.batch_size if self.score_in_train_mode else 1000,
+        )
+        self.generator.train()
+        return scores
+
+    def _anomaly(self, x: Tensor) -> Tensor:
+        _, z, z_hat = self.generator(x)
+        return (z - z_hat).square().flatten(1).mean(dim=1)
+
+    def _prepare(self, batch: Tensor) -> Tensor:
+        return symmetric(batch) if self.input_range == "symmetric" else standardised(batch, 0.1307, 0.3081)
+
+    def _step(self, context: FitContext, fresh: FreshStart) -> Step:
+        generator, discriminator = self.generator, self.discriminator
+        optimiser_g = adam(generator.parameters(), lr=self.lr, betas=(self.beta1, 0.999))
+        optimiser_d = adam(discriminator.parameters(), lr=self.lr, betas=(self.beta1, 0.999))
+
+        def step(x: Tensor, n: Tensor) -> dict[str, Tensor]:
+            with autocast(context):
+                x_hat, z, z_hat = generator(x)
+                real, fake = discriminator(x), discriminator(x_hat.detach())
+                adversarial = (discriminator(x).features - discriminator(x_hat).features).square().mean()  # eq. 1
+            contextual = (x - x_hat.float()).abs().mean()  # eq. 2
+            encoder = (z - z_hat).float().square().mean()  # eq. 3
+            loss_g = self.w_adv * adversarial.float() + self.w_con * contextual + self.w_enc * encoder  # eq. 4
+            optimiser_g.zero_grad()
+            loss_g.backward(inputs=list(generator.parameters()))
+            optimiser_g.step()
+
+            loss_d = 0.5 * real_against_fake(real, fake)
+            optimiser_d.zero_grad()
+            loss_d.backward(inputs=list(discriminator.parameters()))
+            optimiser_d.step()
+            fresh.take_where(loss_d < 1e-5)
+            return {"generator": loss_g, "discriminator": loss_d}
+
+        return step

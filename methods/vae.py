@@ -1,0 +1,133 @@
+"""Variational autoencoder: scored by the evidence lower bound, or by either of its two terms.
+
+Kingma and Welling, Auto-encoding variational Bayes, ICLR 2014. The recipe of the VAE rows in published tables is not
+known; this one has the networks of shared_ae, so that a comparison is about the method.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from bench.images import resized
+from bench.method import Epoch, EpochMethod, FitContext, Images, Scores, method
+from bench.methods._autoencoder_networks import Decoder, Encoder
+from bench.methods._dcgan import initialise
+from bench.training import Step, adam, autocast, scored, seeded, to_device, train
+
+
+class Networks(nn.Module):
+    """q(z|x) = N(μ(x), σ²(x)) and p(x|z) = N(decoder(z), s²), with one trained deviation s for all pixels."""
+
+    def __init__(self, *, channels: int, size: int, width: int, latent: int, slope: float) -> None:
+        super().__init__()
+        self.encoder = Encoder(channels=channels, size=size, width=width, latent=2 * latent, slope=slope, bounded=False)
+        self.decoder = Decoder(channels=channels, size=size, width=width, latent=latent, slope=slope)
+        self.log_deviation = nn.Parameter(torch.zeros(()))
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """μ and log σ², (b, latent, 1, 1) each."""
+        mean, log_variance = self.encoder(x).chunk(2, dim=1)
+        return mean, log_variance.clamp(-10.0, 10.0)
+
+
+def kl(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(q(z|x) ‖ N(0, 1)) of each image, (b,): eq. 10's first term, appendix B."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).flatten(1).sum(dim=1)
+
+
+def negative_log_likelihood(x: Tensor, reconstruction: Tensor, log_deviation: Tensor) -> Tensor:
+    """−log p(x|z) of each image, (b,), for a Gaussian of one deviation."""
+    squared = (x - reconstruction).square().flatten(1)
+    pixels = squared.shape[1]
+    return 0.5 * squared.sum(dim=1) * (-2 * log_deviation).exp() + pixels * (
+        log_deviation + 0.5 * math.log(2 * math.pi)
+    )
+
+
+@method(version="1")
+class VAE(EpochMethod):
+    """Anomaly score: the negative evidence lower bound, −log p(x|z) + KL, at the posterior's mean.
+
+    - ``score_by``: ``elbo``, or one of its terms: ``reconstruction`` or ``kl``.
+    - ``importance_samples``: where not 0, the likelihood itself is estimated with that many weighted samples (Burda et
+      al. 2016), drawn from a fixed seed, the same for every image; for ``elbo`` only.
+    - ``beta``: weight of the KL term in training. 1 is the bound.
+    - ``image_size``, ``width``, ``latent``, ``slope``, ``epochs``, ``batch_size``, ``lr``: as for shared_ae.
+    """
+
+    score_by: Literal["elbo", "reconstruction", "kl"] = "elbo"
+    importance_samples: int = 0
+    beta: float = 1.0
+    epochs: int = 50
+    batch_size: int = 64
+    lr: float = 1e-3
+    image_size: int = 32
+    width: int = 64
+    latent: int = 100
+    slope: float = 0.2
+
+    def fit_epochs(self, images: Images, context: FitContext) -> Iterator[Epoch]:
+        images = resized(images, self.image_size)
+        self.device = context.device
+        with seeded(context):
+            self.networks = Networks(
+                channels=images.shape[3], size=self.image_size, width=self.width, latent=self.latent, slope=self.slope
+            )
+            initialise(self.networks)
+        to_device(self.networks, context)
+        training = train(self._step(context), images, epochs=self.epochs, batch_size=self.batch_size, context=context)
+        for epoch in training:
+            self.networks.eval()
+            yield epoch
+            self.networks.train()
+        self.networks.eval()
+
+    def score(self, images: Images) -> Scores:
+        return scored(self._anomaly, resized(images, self.image_size), device=self.device)
+
+    def _anomaly(self, x: Tensor) -> Tensor:
+        nets = self.networks
+        mean, log_variance = nets.posterior(x)
+        if self.score_by == "kl":
+            return kl(mean, log_variance)
+        if self.score_by == "elbo" and self.importance_samples:
+            return self._importance_weighted(x, mean, log_variance)
+        reconstruction = negative_log_likelihood(x, nets.decoder(mean), nets.log_deviation)
+        return reconstruction if self.score_by == "reconstruction" else reconstruction + kl(mean, log_variance)
+
+    def _importance_weighted(self, x: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+        """−log of the mean of p(x|z) p(z) / q(z|x) over samples z = μ + σ ε, with the same ε for every image."""
+        generator = torch.Generator(x.device).manual_seed(0)
+        deviation = (0.5 * log_variance).exp()
+        weights = []
+        for _ in range(self.importance_samples):
+            noise = torch.randn(mean.shape[1:], generator=generator, device=x.device)
+            z = mean + deviation * noise
+            prior_over_posterior = 0.5 * (noise.square() + log_variance - z.square()).flatten(1).sum(dim=1)
+            likelihood = -negative_log_likelihood(x, self.networks.decoder(z), self.networks.log_deviation)
+            weights.append(likelihood + prior_over_posterior)
+        return math.log(len(weights)) - torch.stack(weights).logsumexp(dim=0)
+
+    def _step(self, context: FitContext) -> Step:
+        nets = self.networks
+        optimiser = adam(nets.parameters(), lr=self.lr)
+        generator = torch.Generator(context.device).manual_seed(context.seed)
+
+        def step(x: Tensor, n: Tensor) -> dict[str, Tensor]:
+            with autocast(context):
+                mean, log_variance = nets.posterior(x)
+                noise = torch.randn(mean.shape, generator=generator, device=x.device)
+                reconstruction = nets.decoder(mean + (0.5 * log_variance).exp() * noise)
+            misfit = negative_log_likelihood(x, reconstruction.float(), nets.log_deviation).mean()
+            divergence = kl(mean.float(), log_variance.float()).mean()
+            optimiser.zero_grad()
+            (misfit + self.beta * divergence).backward()
+            optimiser.step()
+            return {"reconstruction": misfit, "kl": divergence}
+
+        return step
