@@ -8,15 +8,14 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import tomllib
 from collections.abc import Iterator, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
 from bench.errors import BenchError, unknown
+from bench.layers import absolute, layer_files, merged, read_toml
 from bench.specs import Value
 
 Parameters = dict[str, Any]
@@ -127,19 +126,7 @@ def load_config(file: Path | None = None) -> Config:
 
     Raises BenchError that names the file and line of an unknown key or an unusable value.
     """
-    merged: dict[str, Any] = {}
-    default = _default_file()
-    layers = [default]
-    here = Path.cwd() / "bench.toml"
-    if here.is_file() and not here.samefile(default):
-        layers.append(here)
-    if file is not None:
-        if not file.is_file():
-            raise BenchError(f"config file {file} does not exist")
-        layers.append(file)
-    for layer in layers:
-        _merge(merged, _read(layer))
-    return Config.model_validate(merged)
+    return Config.model_validate(merged(_read(layer) for layer in layer_files(file)))
 
 
 def data_folder(option: Path | None, config: Config) -> Path:
@@ -154,34 +141,16 @@ def data_folder(option: Path | None, config: Config) -> Path:
     return platformdirs.user_cache_path("oneclass-bench") / "data"
 
 
-def _default_file() -> Path:
-    packaged = Path(str(resources.files("bench").joinpath("bench.toml")))
-    return packaged if packaged.is_file() else Path(__file__).parent.parent / "bench.toml"
-
-
 def _read(file: Path) -> dict[str, Any]:
-    try:
-        text = file.read_text(encoding="utf-8")
-        raw = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BenchError(f"{file}: {error}") from error
+    text, raw = read_toml(file)
     try:
         Config.model_validate(raw)
     except ValidationError as error:
         raise BenchError("\n".join(_explain(file, text, problem) for problem in error.errors())) from None
-    for kind, folders in raw.get("plugins", {}).items():
-        raw["plugins"][kind] = [str((file.parent / folder).resolve()) for folder in folders]
+    raw["plugins"] = {kind: absolute(file, folders) for kind, folders in raw.get("plugins", {}).items()}
     if "data" in raw:
-        raw["data"] = str((file.parent / Path(raw["data"]).expanduser()).resolve())
+        (raw["data"],) = absolute(file, [raw["data"]])
     return raw
-
-
-def _merge(below: dict[str, Any], above: dict[str, Any]) -> None:
-    for key, value in above.items():
-        if isinstance(value, dict) and isinstance(below.get(key), dict):
-            _merge(below[key], value)
-        else:
-            below[key] = value
 
 
 def _explain(file: Path, text: str, problem: Any) -> str:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli import options
+
+if TYPE_CHECKING:
+    from bench.specs import Spec
+    from bench.workspace import Workspace
+
+Name = Annotated[str, typer.Argument(help="A dataset's spec, e.g. mnist.")]
 
 app = typer.Typer(help="List, fetch and verify datasets.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -33,38 +40,23 @@ def list_data(data: options.Data = None, config: options.Config = None) -> None:
 
 
 @app.command()
-def fetch(
-    name: Annotated[str, typer.Argument(help="A dataset's spec, e.g. mnist.")],
-    data: options.Data = None,
-    config: options.Config = None,
-) -> None:
+def fetch(name: Name, data: options.Data = None, config: options.Config = None) -> None:
     """Download a dataset to the data folder and prepare it. What is there and whole stays."""
-    from bench.specs import parse_spec
-    from bench.workspace import open_workspace
-
-    workspace = open_workspace(config, data)
-    spec = workspace.datasets.resolve(parse_spec(name))
+    workspace, spec = _opened(name, data, config)
     workspace.source(spec).fetch(workspace.data)
     prepared = workspace.dataset(spec)
     typer.echo(f"{spec}: {len(prepared.images)} images of {len(prepared.classes)} classes in {workspace.data}")
 
 
 @app.command()
-def verify(
-    name: Annotated[str, typer.Argument(help="A dataset's spec, e.g. mnist.")],
-    data: options.Data = None,
-    config: options.Config = None,
-) -> None:
+def verify(name: Name, data: options.Data = None, config: options.Config = None) -> None:
     """Read a dataset's original files and its prepared arrays, and hold both against their checksums."""
     import numpy as np
 
     from bench import dataset as datasets
     from bench.errors import BenchError
-    from bench.specs import parse_spec
-    from bench.workspace import open_workspace
 
-    workspace = open_workspace(config, data)
-    spec = workspace.datasets.resolve(parse_spec(name))
+    workspace, spec = _opened(name, data, config)
     source = workspace.source(spec)
     source.source_files(workspace.data)
     content = source.read(workspace.data)
@@ -84,3 +76,12 @@ def path(data: options.Data = None, config: options.Config = None) -> None:
     from bench.config import data_folder, load_config
 
     typer.echo(str(data_folder(data, load_config(config))))
+
+
+def _opened(name: str, data: Path | None, config: Path | None) -> tuple[Workspace, Spec]:
+    """The workspace, and the dataset's spec with its parameters checked."""
+    from bench.specs import parse_spec
+    from bench.workspace import open_workspace
+
+    workspace = open_workspace(config, data)
+    return workspace, workspace.datasets.resolve(parse_spec(name))

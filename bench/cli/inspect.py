@@ -143,19 +143,16 @@ def _listed(what: Listed, config_file: Path | None) -> list[dict[str, Any]]:
         from bench.protocols import PROTOCOLS
 
         return [{"name": p.name, "version": p.version, "summary": p.summary} for p in PROTOCOLS.values()]
-    from bench.config import load_config
+    if what in ("suites", "profiles"):
+        from bench.config import load_config
 
-    config = load_config(config_file)
-    if what == "suites":
-        return [{"name": name, "summary": suite.summary} for name, suite in config.suites.items()]
-    if what == "profiles":
-        return [{"name": name, "summary": profile.summary} for name, profile in config.profiles.items()]
-    from pathlib import Path
-
+        config = load_config(config_file)
+        named = config.suites if what == "suites" else config.profiles
+        return [{"name": name, "summary": each.summary} for name, each in named.items()]
+    from bench.layers import plugin_folders
     from bench.registry import Registry
 
-    folders = config.plugins.methods if what == "methods" else config.plugins.datasets
-    registry = Registry("method" if what == "methods" else "dataset", [Path(folder) for folder in folders])
+    registry = Registry("method" if what == "methods" else "dataset", plugin_folders(what, config_file))
     plugins = [registry.find(name) for name in registry.names()]
     return [{"name": p.name, "summary": p.summary, "source": p.source, "problem": p.problem} for p in plugins]
 
