@@ -99,6 +99,7 @@ def test_a_failure_keeps_its_traceback_or_the_end_of_the_workers_output(zoo: Ben
     assert raised.error is not None
     assert raised.error["message"].endswith("and more on a second line")
     assert "misbehaves.py" in raised.error["traceback"]
+    assert "what was printed before" in raised.error["log"]
     quit_ = zoo.record(misbehaves("quits"))
     assert quit_.error is not None
     assert "a script's way to say" in quit_.error["log"]

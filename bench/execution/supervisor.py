@@ -70,6 +70,9 @@ class Supervisor:
                 self._await(self._worker, time.monotonic() + START_SECONDS, lambda message: None, Ready)
             self._worker.begin(task)
             outcome = self._await(self._worker, time.monotonic() + task.timeout, on_epoch, Outcome)
+            if outcome.error is not None:
+                time.sleep(TICK_SECONDS)  # what was printed comes by another way, and may come later
+                outcome = dataclasses.replace(outcome, error={**outcome.error, "log": self._worker.output()})
         except _Died as death:
             outcome = self._buried(death)
         except TimeoutError:
@@ -171,6 +174,10 @@ class _Worker:
                 continue
         self.connection.close()
         self._reader.join(timeout=1.0)
+        return self.output()
+
+    def output(self) -> str:
+        """The end of what was printed during the task."""
         return b"".join(list(self.log)).decode(errors="replace")[-LOG_BYTES:]
 
     def _death(self) -> _Died:

@@ -31,6 +31,7 @@ class Misbehaves(EpochMethod):
 
     def fit_epochs(self, images: Images, context: FitContext) -> Iterator[Epoch]:
         if self.how == "raises":
+            print("what was printed before")
             raise LookupError("the cause, in the plugin's own words\nand more on a second line")
         elif self.how == "floods":
             _flood()
