@@ -18,14 +18,19 @@ The smallest plugin, a file ``methods/mean_image.py``::
 
 from __future__ import annotations
 
+import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, TypeVar, dataclass_transform
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bench.errors import BenchError
+from bench.specs import Value
 
 Images = NDArray[np.uint8]
 """(n, height, width, channels), channels 1 or 3."""
@@ -71,11 +76,13 @@ class Method(ABC):
 
     ``version`` is part of every job's key: change it when the method's numbers change.
     ``timeout`` is how many seconds a job of this method may take where nobody says otherwise.
+    ``published_used`` is the ledger of the method's published figures: what they used beyond normal training images.
     """
 
     declared_as: ClassVar[str]
     version: ClassVar[str]
     timeout: ClassVar[float | None] = None
+    published_used: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def fit(self, images: Images, context: FitContext) -> Self:
@@ -87,6 +94,37 @@ class Method(ABC):
 
         A score depends on its own image and on the fitted model alone, never on the other images in the call.
         """
+
+    def used(self) -> tuple[str, ...]:
+        """What these hyperparameters let the method use beyond normal training images and the image that it scores."""
+        return ()
+
+    def candidates(self, images: Images) -> Iterator[tuple[Mapping[str, Value], Scores]]:
+        """Hyperparameters that the authors chose by labels, each with the scores (n,) of the images under them.
+
+        For the harness's oracle, which a traced run keeps beside the method's own figure. The method sees no label.
+        """
+        yield from ()
+
+    def save(self, folder: Path) -> None:
+        """Write the fitted method into an existing folder."""
+        import torch
+
+        torch.save(vars(self), folder / STATE)
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> Self:
+        """The fitted method that ``save`` wrote, on a device.
+
+        Reading it can run code, as unpickling can: load only what you trust.
+        """
+        import torch
+
+        loaded = cls.__new__(cls)
+        vars(loaded).update(torch.load(folder / STATE, map_location=device, weights_only=False))
+        if hasattr(loaded, "device"):
+            loaded.device = device
+        return loaded
 
 
 class EpochMethod(Method):
@@ -106,12 +144,20 @@ class EpochMethod(Method):
         return self
 
 
+STATE = "method.pt"
+"""Name of the file that ``Method.save`` writes."""
+
 M = TypeVar("M", bound=Method)
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False)
-def method(*, version: str, timeout: float | None = None) -> Callable[[type[M]], type[M]]:
-    """Declare a class as the method of its file: its fields become hyperparameters of the spec."""
+def method(
+    *, version: str, timeout: float | None = None, published_used: tuple[str, ...] = ()
+) -> Callable[[type[M]], type[M]]:
+    """Declare a class as the method of its file: its fields become hyperparameters of the spec.
+
+    ``fit`` and ``score`` of such a class refuse what are no images before the class's own code sees it.
+    """
 
     def declare(cls: type[M]) -> type[M]:
         if not (isinstance(cls, type) and issubclass(cls, Method)):
@@ -120,6 +166,47 @@ def method(*, version: str, timeout: float | None = None) -> Callable[[type[M]],
         declared.declared_as = "method"
         declared.version = version
         declared.timeout = timeout
+        declared.published_used = published_used
+        for name in ("fit", "fit_epochs"):
+            if hasattr(declared, name):
+                setattr(declared, name, _on_training_images(getattr(declared, name)))
+        declared.score = _on_images_alike(declared.score)  # type: ignore[method-assign]
         return declared
 
     return declare
+
+
+def require_images(images: Any) -> None:
+    """Raise BenchError where something is no uint8 array (n, height, width, channels) of at least one image."""
+    wanted = "images are a NumPy array of uint8, (n, height, width, channels), with 1 or 3 channels and n > 0"
+    if not isinstance(images, np.ndarray):
+        raise BenchError(f"{wanted}; got {type(images).__name__}")
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3) or 0 in images.shape:
+        missing = images.dtype.kind == "f" and np.isnan(images).any()
+        raise BenchError(
+            f"{wanted}; got {images.dtype} {images.shape}{' with missing values (NaN)' if missing else ''}"
+        )
+
+
+def _on_training_images(fit: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(fit)
+    def checked(self: Method, images: Images, context: FitContext) -> Any:
+        require_images(images)
+        self._fitted_on = images.shape[1:]  # type: ignore[attr-defined]
+        return fit(self, images, context)
+
+    return checked
+
+
+def _on_images_alike(score: Callable[..., Scores]) -> Callable[..., Scores]:
+    @functools.wraps(score)
+    def checked(self: Method, images: Images) -> Scores:
+        require_images(images)
+        fitted_on = getattr(self, "_fitted_on", None)
+        if fitted_on is None:
+            raise BenchError(f"{type(self).__name__} has to be fitted before it can score")
+        if images.shape[1:] != fitted_on:
+            raise BenchError(f"fitted on images of shape {fitted_on}, asked to score images of {images.shape[1:]}")
+        return score(self, images)
+
+    return checked

@@ -56,6 +56,13 @@ def adam(
     return torch.optim.Adam(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
 
 
+def minimise(loss: Tensor, optimiser: torch.optim.Optimizer) -> None:
+    """One step of the optimiser on the loss, whose gradient reaches no other parameters than the optimiser's."""
+    optimiser.zero_grad()
+    loss.backward(inputs=[parameter for group in optimiser.param_groups for parameter in group["params"]])
+    optimiser.step()
+
+
 def unchanged(batch: Tensor) -> Tensor:
     """The batch as it is: the ``prepare`` of images that were prepared beforehand."""
     return batch
@@ -69,6 +76,7 @@ def warm_up() -> None:
 
 
 def train(
+    network: nn.Module,
     step: Step,
     images: NDArray[Any],
     *,
@@ -80,6 +88,9 @@ def train(
 ) -> Iterator[Epoch]:
     """Run ``step`` over every epoch's batches and yield after each epoch with the mean losses.
 
+    ``network`` holds all that is trained: it is in training mode during an epoch, and in evaluation mode whenever this
+    has yielded and after the end.
+
     ``drop_last`` leaves out an epoch's last, smaller batch (the next permutation brings its images back); a training
     set smaller than one batch is one batch.
     """
@@ -87,7 +98,9 @@ def train(
     generator = torch.Generator(context.device).manual_seed(context.seed)
     size = min(batch_size, len(data))
     number = torch.zeros((), device=context.device)
+    network.eval()
     for epoch in range(1, epochs + 1):
+        network.train()
         number.fill_(epoch)
         batches = torch.randperm(len(data), generator=generator, device=context.device).split(size)
         if drop_last and len(batches[-1]) < size:
@@ -98,6 +111,7 @@ def train(
             losses = step(prepare(data[indices].permute(0, 3, 1, 2)), number)
             for name, loss in losses.items():
                 sums[name] = sums[name] + loss.detach() if name in sums else loss.detach().clone()
+        network.eval()
         yield Epoch(epoch, epochs, {name: total.item() / len(batches) for name, total in sums.items()})
 
 

@@ -12,6 +12,9 @@ from bench.method import FitContext
 from bench.methods._dcgan import initialise
 from bench.training import seeded
 
+BATCH_STATISTICS = "batch statistics of the test images"
+"""What the authors' scores used beyond the image itself; see ``score_in_train_mode``."""
+
 
 class Judged(NamedTuple):
     """What a discriminator makes of images: how real each is, as a logit (b,), and its features."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from bench.errors import BenchError
+
 
 def _convolution(cls: type[nn.Conv2d] | type[nn.ConvTranspose2d], inputs: int, outputs: int) -> nn.Module:
     return cls(inputs, outputs, kernel_size=4, stride=2, padding=1, bias=False)
@@ -22,6 +24,8 @@ class Encoder(nn.Sequential):
     def __init__(
         self, *, channels: int, size: int, width: int, latent: int, slope: float, bounded: bool = True
     ) -> None:
+        if size < 8 or size % 8:
+            raise BenchError(f"image_size must be a multiple of 8, not {size}")
         super().__init__(
             _convolution(nn.Conv2d, channels, width),
             nn.LeakyReLU(slope, inplace=True),

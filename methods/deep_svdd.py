@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bench.images import ContrastScaling, resized
 from bench.method import Epoch, EpochMethod, FitContext, Images, Scores, method
 from bench.methods._lenet import LeNet, LeNetDecoder
-from bench.training import Step, adam, autocast, scored, seeded, to_device, train, unchanged
+from bench.training import Step, adam, autocast, minimise, scored, seeded, to_device, train, unchanged
 
 Inputs = NDArray[np.float32]
 """Scaled images, (n, height, width, channels)."""
@@ -67,10 +67,7 @@ class DeepSVDD(EpochMethod):
         self.centre = self._mean_output(inputs)
         self.radius = torch.zeros((), device=context.device)
         for epoch in self._train(inputs, context):
-            self.network.eval()
             yield dataclasses.replace(epoch, number=self.pretrain_epochs + epoch.number, total=total)
-            self.network.train()
-        self.network.eval()
 
     def score(self, images: Images) -> Scores:
         inputs = self.scaling(self._sized(images))
@@ -88,12 +85,10 @@ class DeepSVDD(EpochMethod):
 
     def _mean_output(self, inputs: Inputs) -> Tensor:
         """The centre c: the mean output over the training set, no coordinate nearer to 0 than 0.1."""
-        self.network.eval()
         outputs = []
         with torch.no_grad():
             for part in torch.from_numpy(inputs).split(1000):
                 outputs.append(self.network(part.to(self.device).permute(0, 3, 1, 2)))
-        self.network.train()
         centre = torch.cat(outputs).mean(dim=0)
         near = centre.abs() < 0.1
         return torch.where(near & (centre < 0), -0.1, torch.where(near & (centre > 0), 0.1, centre))
@@ -108,9 +103,12 @@ class DeepSVDD(EpochMethod):
             with autocast(context):
                 reconstruction = autoencoder(x)
             loss = (reconstruction.float() - x).square().flatten(1).sum(dim=1).mean()
-            return _stepped(optimiser, {"reconstruction": loss})
+            minimise(loss, optimiser)
+            return {"reconstruction": loss}
 
-        return self._epochs(step, optimiser, inputs, self.pretrain_epochs, self.pretrain_milestone, context)
+        return self._epochs(
+            autoencoder, step, optimiser, inputs, self.pretrain_epochs, self.pretrain_milestone, context
+        )
 
     def _train(self, inputs: Inputs, context: FitContext) -> Iterator[Epoch]:
         optimiser = adam(self.network.parameters(), lr=self.lr, weight_decay=self.weight_decay)
@@ -120,17 +118,21 @@ class DeepSVDD(EpochMethod):
                 output = self.network(x)
             distance = (output.float() - self.centre).square().sum(dim=1)
             if self.objective == "one-class":
-                return _stepped(optimiser, {"one_class": distance.mean()})  # eq. 4
+                loss = distance.mean()  # eq. 4
+                minimise(loss, optimiser)
+                return {"one_class": loss}
             slack = (distance - self.radius.square()).clamp(min=0).mean()
-            losses = _stepped(optimiser, {"soft_boundary": self.radius.square() + slack / self.nu})  # eq. 3
+            loss = self.radius.square() + slack / self.nu  # eq. 3
+            minimise(loss, optimiser)
             quantile = torch.quantile(distance.detach().sqrt(), 1 - self.nu)
             self.radius = torch.where(n > 10, quantile, self.radius)
-            return losses
+            return {"soft_boundary": loss}
 
-        return self._epochs(step, optimiser, inputs, self.epochs, self.milestone, context)
+        return self._epochs(self.network, step, optimiser, inputs, self.epochs, self.milestone, context)
 
     def _epochs(
         self,
+        network: nn.Module,
         step: Step,
         optimiser: torch.optim.Optimizer,
         inputs: Inputs,
@@ -139,6 +141,7 @@ class DeepSVDD(EpochMethod):
         context: FitContext,
     ) -> Iterator[Epoch]:
         training = train(
+            network,
             step,
             inputs,
             epochs=epochs,
@@ -152,11 +155,3 @@ class DeepSVDD(EpochMethod):
             if epoch.number == milestone:
                 for group in optimiser.param_groups:
                     group["lr"] *= 0.1
-
-
-def _stepped(optimiser: torch.optim.Optimizer, losses: dict[str, Tensor]) -> dict[str, Tensor]:
-    optimiser.zero_grad()
-    for loss in losses.values():
-        loss.backward()
-    optimiser.step()
-    return losses

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from bench.images import resized, standardised, symmetric
 from bench.method import Epoch, EpochMethod, FitContext, Images, Scores, method
-from bench.methods._adversarial import Discriminator, FreshStart, real_against_fake
+from bench.methods._adversarial import BATCH_STATISTICS, Discriminator, FreshStart, real_against_fake
 from bench.methods._dcgan import initialise
-from bench.training import Step, adam, autocast, scored, seeded, to_device, train
+from bench.training import Step, adam, autocast, minimise, scored, seeded, to_device, train
 
 
 def _encoder(channels: int, width: int, outputs: int) -> nn.Sequential:
@@ -59,7 +59,7 @@ class Generator(nn.Module):
         return x_hat, z, self.encoder2(x_hat)
 
 
-@method(version="1")
+@method(version="1", published_used=("test labels, to choose the epoch", BATCH_STATISTICS))
 class GANomaly(EpochMethod):
     """Anomaly score: the mean squared difference of z and ẑ (eq. 6 without its scaling over the test set).
 
@@ -83,6 +83,9 @@ class GANomaly(EpochMethod):
     input_range: Literal["symmetric", "mnist"] = "symmetric"
     score_in_train_mode: bool = False
 
+    def used(self) -> tuple[str, ...]:
+        return (BATCH_STATISTICS,) if self.score_in_train_mode else ()
+
     def fit_epochs(self, images: Images, context: FitContext) -> Iterator[Epoch]:
         images = resized(images, 32)
         self.device = context.device
@@ -95,6 +98,7 @@ class GANomaly(EpochMethod):
         fresh = FreshStart(self.discriminator, context)
         fresh.draw(0)
         training = train(
+            nn.ModuleList([self.generator, self.discriminator]),
             self._step(context, fresh),
             images,
             epochs=self.epochs,
@@ -115,7 +119,7 @@ class GANomaly(EpochMethod):
             prepare=self._prepare,
             batch_size=self.batch_size if self.score_in_train_mode else 1000,
         )
-        self.generator.train()
+        self.generator.eval()
         return scores
 
     def _anomaly(self, x: Tensor) -> Tensor:
@@ -138,14 +142,9 @@ class GANomaly(EpochMethod):
             contextual = (x - x_hat.float()).abs().mean()  # eq. 2
             encoder = (z - z_hat).float().square().mean()  # eq. 3
             loss_g = self.w_adv * adversarial.float() + self.w_con * contextual + self.w_enc * encoder  # eq. 4
-            optimiser_g.zero_grad()
-            loss_g.backward(inputs=list(generator.parameters()))
-            optimiser_g.step()
-
+            minimise(loss_g, optimiser_g)
             loss_d = 0.5 * real_against_fake(real, fake)
-            optimiser_d.zero_grad()
-            loss_d.backward(inputs=list(discriminator.parameters()))
-            optimiser_d.step()
+            minimise(loss_d, optimiser_d)
             fresh.take_where(loss_d < 1e-5)
             return {"generator": loss_g, "discriminator": loss_d}
 

@@ -12,18 +12,17 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from bench.errors import BenchError
 from bench.images import resized
 from bench.method import Epoch, EpochMethod, FitContext, Images, Scores, method
 from bench.methods._autoencoder_networks import Decoder, Encoder, distances
 from bench.methods._dcgan import initialise
-from bench.training import Step, adam, autocast, scored, seeded, to_device, train
+from bench.training import Step, adam, autocast, minimise, scored, seeded, to_device, train
 
-Variant = Literal["full", "two_ede", "one_ede", "autoencoder"]
+Variant = Literal["full", "two_ede", "one_ede"]
 
 
 class Networks(nn.Module):
-    """E1, D1, E2 and D2 of Fig. 2, as many of them as the variant has, in that order.
+    """E1, D1, E2 and, where the variant has it, D2 of Fig. 2, in that order.
 
     EDE1 = (E1, D1, E2) and EDE2 = (E1, D2, E2) share both encoders.
     """
@@ -35,10 +34,10 @@ class Networks(nn.Module):
 
     def __init__(self, variant: Variant, *, channels: int, size: int, width: int, latent: int, slope: float) -> None:
         super().__init__()
-        count = {"autoencoder": 2, "one_ede": 3}.get(variant, 4)
-        kinds: tuple[tuple[str, type[Encoder | Decoder]], ...]
-        kinds = (("e1", Encoder), ("d1", Decoder), ("e2", Encoder), ("d2", Decoder))
-        for name, kind in kinds[:count]:
+        kinds: list[tuple[str, type[Encoder | Decoder]]] = [("e1", Encoder), ("d1", Decoder), ("e2", Encoder)]
+        if variant != "one_ede":
+            kinds.append(("d2", Decoder))
+        for name, kind in kinds:
             setattr(self, name, kind(channels=channels, size=size, width=width, latent=latent, slope=slope))
 
 
@@ -61,8 +60,8 @@ class SharedAE(EpochMethod):
     - ``epochs``, ``batch_size``, ``lr``, ``beta1``: of the training with Adam (β2 = 0.999).
 
     Batch normalisation scores with its running statistics. ``variant`` is a row of the ablation (Table 5): one or two
-    EDEs are trained by phase 1 alone and scored as the full model is; ``autoencoder`` has E1 and D1 and is scored by
-    ‖x − x1‖; ``one_ede`` has no second pass and is scored by ‖z − z1‖.
+    EDEs are trained by phase 1 alone and scored as the full model is; ``one_ede`` has no second pass and is scored by
+    ‖z − z1‖. The ablation's first row is the method ``autoencoder``.
     """
 
     variant: Variant = "full"
@@ -85,9 +84,6 @@ class SharedAE(EpochMethod):
 
     def fit_epochs(self, images: Images, context: FitContext) -> Iterator[Epoch]:
         """Algorithm 1."""
-        if self.image_size < 8 or self.image_size % 8:
-            raise BenchError(f"shared_ae: image_size must be a multiple of 8, not {self.image_size}")
-        images = resized(images, self.image_size)
         with seeded(context):
             self.networks = Networks(
                 self.variant,
@@ -104,11 +100,14 @@ class SharedAE(EpochMethod):
             step = self._phase1_step(context)
         else:
             step = self._alternating_step(context) if self.updates == "alternating" else self._joint_step(context)
-        for epoch in train(step, images, epochs=self.epochs, batch_size=self.batch_size, context=context):
-            self.networks.eval()
-            yield epoch
-            self.networks.train()
-        self.networks.eval()
+        yield from train(
+            self.networks,
+            step,
+            resized(images, self.image_size),
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            context=context,,
+        )
 
     def score(self, images: Images) -> Scores:
         """Algorithm 2: A(x) = ω1‖z − z2‖ + ω2‖z − z2′‖, and its like for the smaller variants."""
@@ -117,8 +116,6 @@ class SharedAE(EpochMethod):
     def _anomaly(self, x: Tensor) -> Tensor:
         nets = self.networks
         z = nets.e1(x)
-        if self.variant == "autoencoder":
-            return distances(x, nets.d1(z), self.norm)
         if self.variant == "one_ede":
             return distances(z, nets.e2(nets.d1(z)), self.norm)
         z2 = nets.e2(nets.d2(z))
@@ -127,13 +124,12 @@ class SharedAE(EpochMethod):
 
     # ----------------------------------------------------------------------------------------- losses and their steps
 
-    def _difference(self, x: Tensor, z: Tensor, image: Tensor, latent: Tensor | None) -> Tensor:
+    def _difference(self, x: Tensor, z: Tensor, image: Tensor, latent: Tensor) -> Tensor:
         """α‖x − image‖ + β‖z − latent‖, a mean over the batch: the form of eqs. 1, 2 and 3."""
-        loss = self.alpha * distances(x, image.float(), self.norm).mean()
-        if latent is None:
-            return loss
         target = z.detach() if self.stop_gradient == "target" else z
-        return loss + self.beta * distances(target.float(), latent.float(), self.norm).mean()
+        in_image = distances(x, image.float(), self.norm).mean()
+        in_latent = distances(target.float(), latent.float(), self.norm).mean()
+        return self.alpha * in_image + self.beta * in_latent
 
     def _losses(self, x: Tensor, n: Tensor, context: FitContext, *, first: bool, second: bool) -> list[Tensor]:
         """L_EDE1 (eq. 6) and L_EDE2 (eq. 7) in epoch n, those that are asked for, after one forward pass."""
@@ -144,12 +140,13 @@ class SharedAE(EpochMethod):
             z2 = nets.e2(x2)
             x2_prime = nets.d1(z2.detach() if self.stop_gradient == "fake" else z2)
             z2_prime = nets.e2(x2_prime)
-            x1 = nets.d1(z) if first else None
-            z1 = nets.e2(x1) if first else None
+            if first:
+                x1 = nets.d1(z)
+                z1 = nets.e2(x1)
         weight = n.pow(-self.schedule_power).clamp(min=self.schedule_floor)
         adversarial = self._difference(x, z, x2_prime, z2_prime)  # eq. 3; EDE1 maximises it (4), EDE2 minimises it (5)
         losses = []
-        if x1 is not None:
+        if first:
             losses.append(weight * self._difference(x, z, x1, z1) - (1 - weight) * adversarial)  # eqs. 1 and 4 in 6
         if second:
             losses.append(weight * self._difference(x, z, x2, z2) + (1 - weight) * adversarial)  # eqs. 2 and 5 in 7
@@ -163,9 +160,9 @@ class SharedAE(EpochMethod):
 
         def step(x: Tensor, n: Tensor) -> dict[str, Tensor]:
             (loss1,) = self._losses(x, n, context, first=True, second=False)
-            _minimise(loss1, ede1, optimiser1)
+            minimise(loss1, optimiser1)
             (loss2,) = self._losses(x, n, context, first=False, second=True)
-            _minimise(loss2, ede2, optimiser2)
+            minimise(loss2, optimiser2)
             return {"ede1": loss1, "ede2": loss2}
 
         return step
@@ -188,27 +185,19 @@ class SharedAE(EpochMethod):
     def _phase1_step(self, context: FitContext) -> Step:
         """Eqs. 1 and 2, as far as the variant has the networks for them."""
         nets = self.networks
-        parameters = list(nets.parameters())
-        optimiser = self._adam(parameters)
+        optimiser = self._adam(list(nets.parameters()))
 
         def step(x: Tensor, n: Tensor) -> dict[str, Tensor]:
             with autocast(context):
                 z = nets.e1(x)
                 images = [nets.d1(z)] + ([nets.d2(z)] if self.variant == "two_ede" else [])
-                latents = [nets.e2(image) if self.variant != "autoencoder" else None for image in images]
+                latents = [nets.e2(image) for image in images]
             losses = [self._difference(x, z, image, latent) for image, latent in zip(images, latents, strict=True)]
             loss = torch.stack(losses).sum()
-            _minimise(loss, parameters, optimiser)
+            minimise(loss, optimiser)
             return {f"ede{i}": loss for i, loss in enumerate(losses, start=1)}
 
         return step
 
     def _adam(self, parameters: list[nn.Parameter]) -> torch.optim.Adam:
         return adam(parameters, lr=self.lr, betas=(self.beta1, 0.999))
-
-
-def _minimise(loss: Tensor, parameters: list[nn.Parameter], optimiser: torch.optim.Adam) -> None:
-    """One step of the optimiser on the loss, whose gradient reaches these parameters only."""
-    optimiser.zero_grad()
-    loss.backward(inputs=parameters)
-    optimiser.step()

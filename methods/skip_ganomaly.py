@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from bench.images import resized
 from bench.method import Epoch, EpochMethod, FitContext, Images, Scores, method
-from bench.methods._adversarial import Discriminator, real_against_fake
+from bench.methods._adversarial import BATCH_STATISTICS, Discriminator, real_against_fake
 from bench.methods._dcgan import initialise
-from bench.training import Step, adam, autocast, scored, seeded, to_device, train
+from bench.training import Step, adam, autocast, minimise, scored, seeded, to_device, train
 
 
 class Level(nn.Module):
@@ -70,7 +70,7 @@ def _judge(channels: int, width: int, latent: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Conv2d(latent, 1, 3, 1, 1, bias=False))
 
 
-@method(version="1")
+@method(version="1", published_used=("test labels, to choose the epoch", BATCH_STATISTICS))
 class SkipGANomaly(EpochMethod):
     """Anomaly score: λ · mean (x − x̂)² + (1 − λ) · mean (f(x) − f(x̂))², f the discriminator's features (eq. 6).
 
@@ -92,6 +92,9 @@ class SkipGANomaly(EpochMethod):
     latent: int = 100
     score_in_train_mode: bool = False
 
+    def used(self) -> tuple[str, ...]:
+        return (BATCH_STATISTICS,) if self.score_in_train_mode else ()
+
     def fit_epochs(self, images: Images, context: FitContext) -> Iterator[Epoch]:
         images = resized(images, 32)
         self.device = context.device
@@ -101,7 +104,14 @@ class SkipGANomaly(EpochMethod):
             for network in (self.generator, self.discriminator):
                 initialise(network)
                 to_device(network, context)
-        yield from train(self._step(context), images, epochs=self.epochs, batch_size=self.batch_size, context=context)
+        yield from train(
+            nn.ModuleList([self.generator, self.discriminator]),
+            self._step(context),
+            images,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            context=context,
+        )
 
     def score(self, images: Images) -> Scores:
         networks = (self.generator, self.discriminator)
@@ -110,7 +120,7 @@ class SkipGANomaly(EpochMethod):
         batch_size = self.batch_size if self.score_in_train_mode else 1000
         scores = scored(self._anomaly, resized(images, 32), device=self.device, batch_size=batch_size)
         for network in networks:
-            network.train()
+            network.eval()
         return scores
 
     def _anomaly(self, x: Tensor) -> Tensor:
@@ -133,16 +143,12 @@ class SkipGANomaly(EpochMethod):
             contextual = (x - x_hat.float()).abs().mean()  # eq. 3
             latent = (real.features - fake.features).float().square().mean()  # eq. 4
             loss_g = self.w_adv * adversarial + self.w_con * contextual + self.w_lat * latent  # eq. 5
-            optimiser_g.zero_grad()
-            loss_g.backward(inputs=list(generator.parameters()))
-            optimiser_g.step()
+            minimise(loss_g, optimiser_g)
 
             with autocast(context):
                 real, fake = discriminator(x), discriminator(x_hat.detach())
             loss_d = real_against_fake(real, fake) + (real.features - fake.features).float().square().mean()
-            optimiser_d.zero_grad()
-            loss_d.backward()
-            optimiser_d.step()
+            minimise(loss_d, optimiser_d)
             return {"generator": loss_g, "discriminator": loss_d}
 
         return step

@@ -17,7 +17,7 @@ from bench.images import resized
 from bench.method import Epoch, EpochMethod, FitContext, Images, Scores, method
 from bench.methods._autoencoder_networks import Decoder, Encoder
 from bench.methods._dcgan import initialise
-from bench.training import Step, adam, autocast, scored, seeded, to_device, train
+from bench.training import Step, adam, autocast, minimise, scored, seeded, to_device, train
 
 
 class Networks(nn.Module):
@@ -72,7 +72,6 @@ class VAE(EpochMethod):
     slope: float = 0.2
 
     def fit_epochs(self, images: Images, context: FitContext) -> Iterator[Epoch]:
-        images = resized(images, self.image_size)
         self.device = context.device
         with seeded(context):
             self.networks = Networks(
@@ -80,12 +79,14 @@ class VAE(EpochMethod):
             )
             initialise(self.networks)
         to_device(self.networks, context)
-        training = train(self._step(context), images, epochs=self.epochs, batch_size=self.batch_size, context=context)
-        for epoch in training:
-            self.networks.eval()
-            yield epoch
-            self.networks.train()
-        self.networks.eval()
+        yield from train(
+            self.networks,
+            self._step(context),
+            resized(images, self.image_size),
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            context=context,
+        )
 
     def score(self, images: Images) -> Scores:
         return scored(self._anomaly, resized(images, self.image_size), device=self.device)
@@ -125,9 +126,7 @@ class VAE(EpochMethod):
                 reconstruction = nets.decoder(mean + (0.5 * log_variance).exp() * noise)
             misfit = negative_log_likelihood(x, reconstruction.float(), nets.log_deviation).mean()
             divergence = kl(mean.float(), log_variance.float()).mean()
-            optimiser.zero_grad()
-            (misfit + self.beta * divergence).backward()
-            optimiser.step()
+            minimise(misfit + self.beta * divergence, optimiser)
             return {"reconstruction": misfit, "kl": divergence}
 
         return step

@@ -28,6 +28,7 @@ SVDD = "batch_size=16,lr=1e-3,pretrain_epochs=2,epochs=2,pretrain_milestone=1,mi
 VAE_ = "width=4,latent=4,image_size=8,batch_size=16"
 GAN = "width=4,latent=8,batch_size=16"
 NETWORKS = {
+    "autoencoder": f"autoencoder({VAE_},epochs=3,lr=2e-3)",
     "deep_svdd": f"deep_svdd({SVDD})",
     "deep_svdd soft-boundary": f"deep_svdd({SVDD},objective='soft-boundary')",
     "deep_svdd not pretrained": "deep_svdd(batch_size=16,lr=1e-3,pretrain_epochs=0,epochs=3)",

@@ -29,7 +29,7 @@ def recorded(n: int, *, seed: int = 0, **options: Any) -> tuple[list[list[int]],
         return {}
 
     arguments = {"epochs": 1, "batch_size": 4, "prepare": lambda batch: batch, **options}
-    epochs = list(train(step, numbered(n), context=FitContext(seed=seed), **arguments))
+    epochs = list(train(nn.Identity(), step, numbered(n), context=FitContext(seed=seed), **arguments))
     return batches, epochs
 
 
@@ -88,7 +88,7 @@ def test_a_batch_is_channels_first_by_shape_and_channels_last_by_layout() -> Non
         assert (batch.dtype, float(batch.min()) >= -1, float(batch.max()) <= 1) == (torch.float32, True, True)
         return {"there": batch.mean()}
 
-    (epoch,) = train(step, numbered(8, channels=3), epochs=1, batch_size=4, context=FitContext(seed=0))
+    (epoch,) = train(nn.Identity(), step, numbered(8, channels=3), epochs=1, batch_size=4, context=FitContext(seed=0))
     assert epoch.losses.keys() == {"there"}
 
 
@@ -100,7 +100,15 @@ def test_the_losses_of_an_epoch_are_means_over_its_batches() -> None:
     def step(batch: Tensor, epoch: Tensor) -> dict[str, Tensor]:
         return {"mean": batch.float().mean(), "epoch": epoch}
 
-    epochs = train(step, numbered(12), epochs=3, batch_size=4, context=FitContext(seed=0), prepare=lambda batch: batch)
+    epochs = train(
+        nn.Identity(),
+        step,
+        numbered(12),
+        epochs=3,
+        batch_size=4,
+        context=FitContext(seed=0),
+        prepare=lambda batch: batch,
+    )
     found = list(epochs)
     assert [(epoch.number, epoch.total) for epoch in found] == [(1, 3), (2, 3), (3, 3)]
     assert [epoch.losses["mean"] for epoch in found] == pytest.approx([5.5] * 3)
@@ -114,7 +122,7 @@ def test_a_step_may_change_its_losses_afterwards() -> None:
     def step(batch: Tensor, epoch: Tensor) -> dict[str, Tensor]:
         return {"count": kept.add_(1)}
 
-    (epoch,) = train(step, numbered(12), epochs=1, batch_size=4, context=FitContext(seed=0))
+    (epoch,) = train(nn.Identity(), step, numbered(12), epochs=1, batch_size=4, context=FitContext(seed=0))
     assert epoch.losses["count"] == pytest.approx((1 + 2 + 3) / 3)
 
 
@@ -125,7 +133,7 @@ def test_nothing_is_trained_before_the_first_epoch_is_asked_for() -> None:
         calls.append(int(epoch))
         return {}
 
-    epochs = train(step, numbered(8), epochs=2, batch_size=4, context=FitContext(seed=0))
+    epochs = train(nn.Identity(), step, numbered(8), epochs=2, batch_size=4, context=FitContext(seed=0))
     assert calls == []
     next(epochs)
     assert calls == [1, 1]
