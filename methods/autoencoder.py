@@ -48,7 +48,7 @@ class Autoencoder(EpochMethod):
             resized(images, self.image_size),
             epochs=self.epochs,
             batch_size=self.batch_size,
-            context=context,,
+            context=context,
         )
 
     def score(self, images: Images) -> Scores:

@@ -106,7 +106,7 @@ class SharedAE(EpochMethod):
             resized(images, self.image_size),
             epochs=self.epochs,
             batch_size=self.batch_size,
-            context=context,,
+            context=context,
         )
 
     def score(self, images: Images) -> Scores:
