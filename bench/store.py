@@ -55,6 +55,13 @@ class Record:
     """Every hyperparameter with its value."""
     epochs: list[dict[str, Any]] = field(default_factory=list)
     """Mean losses of each epoch and, where it was traced, the test AUROC after it."""
+    traced: bool = False
+    """Whether the test AUROC was recorded after each epoch and for each candidate: what an oracle chooses from."""
+    oracle_candidates: list[dict[str, Any]] = field(default_factory=list)
+    """The method's candidates for hyperparameters that its authors chose by labels: ``parameters`` and ``auroc``."""
+    ledger: dict[str, list[str]] = field(default_factory=dict)
+    """What was used beyond normal training images: ``used`` by this job, ``published`` by the method's published
+    figures."""
     error: dict[str, Any] | None = None
     """``type``, ``message``, ``traceback`` and ``log`` (the last output) of a job that did not end well."""
     attempts: list[dict[str, Any]] = field(default_factory=list)
@@ -63,6 +70,14 @@ class Record:
     """Code, libraries, hardware, command and times."""
     scores_sha256: str | None = None
     """Checksum of the file with the scores."""
+
+    @property
+    def oracle(self) -> float | None:
+        """The best test AUROC over epochs and candidates, which only the test labels can choose; None if not traced."""
+        if not self.traced or "auroc" not in self.metrics:
+            return None
+        traced = [epoch["auroc"] for epoch in self.epochs if "auroc" in epoch]
+        return max([self.metrics["auroc"], *traced, *(each["auroc"] for each in self.oracle_candidates)])
 
     @property
     def reason(self) -> str:

@@ -382,3 +382,15 @@ def test_the_kernel_machine_is_scikit_learns_on_rows_prepared_by_hand(name: str)
     wanted = -reference.decision_function(prepared(images_to_score))
     found = build_kernel(name, nu=0.2).fit(images, FitContext(seed=0)).score(images_to_score)
     assert found == pytest.approx(wanted, rel=0.02, abs=0.02 * float(np.ptp(wanted)))
+
+
+@pytest.mark.parametrize("preprocessing", ["none", "ruff"])
+def test_the_candidates_are_the_machine_under_each_gamma_of_the_grid(preprocessing: str) -> None:
+    images, some = lit(0, 64, 1), np.concatenate([TEST[0][:20], TEST[1][:20]])
+    fitted = OneClassSVM(preprocessing=preprocessing).fit(images, FitContext(seed=0))  # type: ignore[arg-type]
+    candidates = list(fitted.candidates(some))
+    assert [parameters for parameters, _ in candidates] == [{"gamma": 2.0**power} for power in range(-10, 0)]
+    for parameters, scores in candidates:
+        alone = OneClassSVM(preprocessing=preprocessing, gamma=parameters["gamma"])  # type: ignore[arg-type]
+        wanted = alone.fit(images, FitContext(seed=0)).score(some)
+        assert scores == pytest.approx(wanted, rel=0.02, abs=0.02 * float(np.ptp(wanted)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import statistics
@@ -317,11 +318,11 @@ def test_what_latex_reads_as_markup_is_escaped(name: str, escaped: str) -> None:
 def test_a_table_as_csv(small: Table) -> None:
     text = rendered(small, "csv")
     assert text == (
-        "class,column,mean,standard deviation,seeds,wanted seeds,failed\n"
-        f"cup_a,m(x='50%'),0.6,{statistics.stdev((0.5, 0.7))},2,3,0\n"
-        f"cup_a,other,{1 / 3},,1,1,0\n"
-        "2,m(x='50%'),,,0,3,3\n"
-        "2,other,,,0,0,0\n"
+        "class,column,mean,standard deviation,seeds,wanted seeds,failed,used\n"
+        f"cup_a,m(x='50%'),0.6,{statistics.stdev((0.5, 0.7))},2,3,0,\n"
+        f"cup_a,other,{1 / 3},,1,1,0,\n"
+        "2,m(x='50%'),,,0,3,3,\n"
+        "2,other,,,0,0,0,\n"
     )
 
 
@@ -342,6 +343,7 @@ def test_a_table_as_json(small: Table) -> None:
         "values": [0.5, 0.7],
         "wanted_seeds": 3,
         "failed": 0,
+        "used": [],
     }
     assert facts["cells"][3]["mean"] is None
 
@@ -354,6 +356,81 @@ def test_figures_in_csv_and_json_are_not_rounded(small: Table) -> None:
 def test_an_unknown_format_is_answered_with_the_nearest(small: Table) -> None:
     with pytest.raises(BenchError, match=r"no format called 'latx'; did you mean latex\?"):
         rendered(small, "latx")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Oracles and the ledger
+
+
+def traced(auroc: float, *epochs: float, candidates: tuple[float, ...] = (), **job: Any) -> Record:
+    return dataclasses.replace(
+        make_record(auroc=auroc, **job),
+        traced=True,
+        epochs=[{"epoch": n, "losses": {}, "auroc": each} for n, each in enumerate(epochs, start=1)],
+        oracle_candidates=[{"parameters": {"gamma": n}, "auroc": each} for n, each in enumerate(candidates)],
+    )
+
+
+def shown(*records: Record, choice: Any) -> dict[str, float | None]:
+    table = class_table(chosen(*records), "auroc", choice=choice)
+    return {column: table.cells["3"][column].mean for column in table.columns}
+
+
+def test_the_oracle_is_the_best_epoch_or_candidate_and_never_below_the_last() -> None:
+    assert traced(0.6, 0.5, 0.9, 0.6).oracle == 0.9
+    assert traced(0.6, candidates=(0.3, 0.8)).oracle == 0.8
+    assert traced(0.6, 0.5, candidates=(0.3,)).oracle == 0.6
+    assert make_record(auroc=0.6).oracle is None
+    assert dataclasses.replace(make_record(status="failed"), traced=True).oracle is None
+
+
+def test_an_oracle_stands_in_columns_of_its_own_beside_the_last_epoch() -> None:
+    record = traced(0.6, 0.75, 0.6)
+    assert shown(record, choice="last") == {"ocsvm": 0.6}
+    assert shown(record, choice="oracle") == {"ocsvm (oracle)": 0.75}
+    both = shown(record, choice="both")
+    assert both == {"ocsvm": 0.6, "ocsvm (oracle)": 0.75, "ocsvm (oracle − last)": pytest.approx(0.15)}
+
+
+def test_a_table_with_an_oracle_says_that_labels_chose_and_which_records_have_no_trace() -> None:
+    records = traced(0.6, 0.7), make_record(method="pca", auroc=0.5)
+    table = class_table(chosen(*records), "auroc", choice="both")
+    assert table.cells["3"]["pca (oracle)"].mean is None
+    assert any("only the test labels can choose" in note for note in table.notes)
+    assert any(note.startswith("1 records have no trace") for note in table.notes)
+    assert not [note for note in table_of(*records).notes if "oracle" in note]
+
+
+@pytest.mark.parametrize("choice", ["oracle", "both"])
+def test_an_oracle_of_what_is_not_traced_is_refused(choice: Any) -> None:
+    with pytest.raises(BenchError, match="only the AUROC is traced"):
+        class_table(chosen(traced(0.6, 0.7)), "average_precision", choice=choice)
+
+
+def test_the_mean_over_classes_is_the_mean_of_the_oracles_choices() -> None:
+    table = class_table(
+        chosen(traced(0.6, 0.8, normal_class="3"), traced(0.5, 0.5, normal_class="4")), "auroc", choice="oracle"
+    )
+    assert table.cells[MEAN]["ocsvm (oracle)"].mean == pytest.approx(0.65)
+
+
+def test_what_used_more_than_normal_images_is_marked_with_what_it_used() -> None:
+    ledger = {"used": ["batch statistics"], "published": ["test labels", "luck"]}
+    record = dataclasses.replace(make_record(method="gan"), ledger=ledger)
+    table = table_of(record, make_record(method="pca"))
+    assert list(table.notes) == ["† gan used batch statistics", "published figures of gan used test labels; luck"]
+    header = rendered(table, "text").splitlines()[2].split()
+    assert header == ["class", "gan", "†", "pca"]
+    for row in json.loads(rendered(table, "json"))["cells"]:
+        assert row["used"] == (["batch statistics"] if row["column"] == "gan" else [])
+    assert "3,gan,0.9,,1,1,0,batch statistics" in rendered(table, "csv")
+
+
+def test_a_table_of_suites_marks_the_method_too() -> None:
+    record = dataclasses.replace(make_record(method="gan"), ledger={"used": ["batch statistics"]})
+    table = suite_table({"one": chosen(record)}, "auroc", choice="last")
+    assert table.marked("gan") == "gan †"
+    assert "† gan used batch statistics" in table.notes
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -89,13 +89,17 @@ def show(
         return
     typer.echo(f"{record.job.title}: {record.status}\nkey {record.job.key}")
     facts = json.loads(record.to_json())
-    for section in ("job", "split", "metrics", "cost", "parameters", "provenance"):
+    for section in ("job", "split", "metrics", "cost", "parameters", "ledger", "provenance"):
         if facts[section]:
             typer.echo(f"\n{section}")
             for name, value in facts[section].items():
                 typer.echo(f"  {name}: {value}")
     if record.epochs:
         typer.echo(f"\nepochs: {len(record.epochs)}, the last: {record.epochs[-1]}")
+    if record.oracle is not None:
+        typer.echo(f"\noracle (the best epoch or candidate by the test labels): AUROC {record.oracle:.4f}")
+    for candidate in record.oracle_candidates:
+        typer.echo(f"  oracle candidate {candidate['parameters']}: AUROC {candidate['auroc']:.4f}")
     for attempt in record.attempts:
         typer.echo(f"\nearlier attempt: {attempt['status']}: {attempt.get('message', '')}")
     for name, value in (record.error or {}).items():

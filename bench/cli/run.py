@@ -35,7 +35,9 @@ def run(
     workers: Annotated[int | None, typer.Option(help="Jobs at a time (default: one a core or GPU).")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     timeout: Annotated[float | None, typer.Option(min=0.001, help="Seconds that a job may take.")] = None,
-    trace: Annotated[bool, typer.Option(help="Record the test AUROC after every epoch.")] = False,
+    trace: Annotated[
+        bool, typer.Option(help="Record the test AUROC of every epoch and candidate, for an oracle.")
+    ] = False,
     rerun: Annotated[
         Literal["missing", "failed", "all"],
         typer.Option(help="Jobs to run: without a record, also those not done, or every one."),

@@ -17,17 +17,21 @@ def table(
     metric: Annotated[
         Literal["auroc", "average_precision", "fpr_at_95_tpr"], typer.Option(help="Figure in the cells.")
     ] = "auroc",
+    selection: Annotated[
+        Literal["last", "oracle", "both"],
+        typer.Option(help="The last epoch's figure, the best one by the test labels (of a run with --trace), or both."),
+    ] = "last",
     decimals: Annotated[int, typer.Option(min=0, max=10)] = 3,
     profile: options.Profile = None,
     results: options.Results = None,
     data: options.Data = None,
     config: options.Config = None,
 ) -> None:
-    """Print tables from the records: mean over seeds ± standard deviation of the last epoch's figure."""
+    """Print tables from the records: mean ± deviation over seeds; † marks what used more than normal images."""
     from bench.report.formats import rendered
     from bench.report.request import read_records, tables
     from bench.workspace import open_workspace
 
     workspace = open_workspace(config, data, results)
-    made = tables(names or ["all"], read_records(workspace), workspace, metric, profile)
+    made = tables(names or ["all"], read_records(workspace), workspace, metric, profile, selection)
     typer.echo("\n".join(rendered(each, format_, decimals) for each in made), nl=False)

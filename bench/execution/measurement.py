@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.dataset import PreparedDataset, open_prepared
 from bench.errors import BenchError
@@ -25,6 +26,11 @@ from bench.randomness import derive_seed, global_generators_seeded
 from bench.registry import Registry
 from bench.specs import parse_spec
 from bench.store import Status
+
+FEW = 16
+"""Test images that are scored a second time, by themselves."""
+TOLERANCE = 1e-3
+"""Share of the range of the scores that a score may differ by when it is computed in another call."""
 
 
 class Diverged(Exception):
@@ -77,6 +83,9 @@ def _measured(task: Task, report: Callable[[Epoch], None], epochs: list[dict[str
         fit_seconds = clock.lap()
         scores = _scores(detector, test)
         score_seconds = clock.lap()
+        peak_memory = memory.peak(task.device)
+        candidates = _oracle_candidates(detector, test, split.test_labels) if task.trace else []
+        used = _used(detector, test, scores)
     return Outcome(
         status="done",
         split=_split_facts(split, job, dataset),
@@ -86,10 +95,13 @@ def _measured(task: Task, report: Callable[[Epoch], None], epochs: list[dict[str
             "score_seconds": score_seconds,
             "images_per_second": len(test) / max(score_seconds, 1e-9),
             "parameters": _parameter_count(detector),
-            "peak_memory_bytes": memory.peak(task.device),
+            "peak_memory_bytes": peak_memory,
         },
         parameters={name: getattr(detector, name) for name in type(detector).__dataclass_fields__},  # type: ignore[attr-defined]
         epochs=epochs,
+        traced=task.trace,
+        oracle_candidates=candidates,
+        ledger={"used": used, "published": list(detector.published_used)},
         hardware=accelerator(task.device),
         arrays={"scores": scores, "labels": split.test_labels, "indices": split.test},
     )
@@ -141,13 +153,33 @@ def _fitted(detector: Method, images: Images, context: FitContext, clock: _Clock
 
 
 def _scores(detector: Method, images: Images) -> Scores:
-    scores = np.asarray(detector.score(images))
-    if scores.shape != (len(images),) or not np.issubdtype(scores.dtype, np.floating):
-        raise TypeError(f"score returned {scores.dtype} {scores.shape}; expected floats of shape ({len(images)},)")
+    return _checked(detector.score(images), len(images))
+
+
+def _checked(returned: Scores, count: int) -> Scores:
+    scores = np.asarray(returned)
+    if scores.shape != (count,) or not np.issubdtype(scores.dtype, np.floating):
+        raise TypeError(f"score returned {scores.dtype} {scores.shape}; expected floats of shape ({count},)")
     if not np.isfinite(scores).all():
         bad = int((~np.isfinite(scores)).sum())
         raise Diverged(f"{bad} of {len(scores)} scores are not finite")
     return scores
+
+
+def _oracle_candidates(detector: Method, test: Images, labels: NDArray[np.uint8]) -> list[dict[str, Any]]:
+    return [
+        {"parameters": dict(parameters), "auroc": auroc(labels, _checked(scores, len(test)))}
+        for parameters, scores in detector.candidates(test)
+    ]
+
+
+def _used(detector: Method, test: Images, scores: Scores) -> list[str]:
+    """What the method declares, or what shows when a few of the images are scored by themselves."""
+    declared = list(detector.used())
+    alone = _scores(detector, test[:FEW])
+    if not declared and np.abs(alone - scores[:FEW]).max() > TOLERANCE * np.ptp(scores):
+        return ["the other test images, or chance, in scoring"]
+    return declared
 
 
 def _split_facts(split: Split, job: Job, dataset: PreparedDataset) -> dict[str, Any]:

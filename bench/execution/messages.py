@@ -35,6 +35,9 @@ class Outcome:
     cost: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)
     epochs: list[dict[str, Any]] = field(default_factory=list)
+    traced: bool = False
+    oracle_candidates: list[dict[str, Any]] = field(default_factory=list)
+    ledger: dict[str, list[str]] = field(default_factory=dict)
     error: dict[str, Any] | None = None
     hardware: dict[str, Any] = field(default_factory=dict)
     arrays: Arrays | None = None

@@ -127,7 +127,7 @@ def _wanted(record: Record | None, rerun: Rerun, trace: bool) -> bool:
         return True
     if record.status != "done":
         return rerun == "failed"
-    return trace and bool(record.epochs) and "auroc" not in record.epochs[-1]
+    return trace and not record.traced
 
 
 def _done_elsewhere(store: Store, task: Task) -> Record | None:
@@ -177,6 +177,9 @@ def _record(job: Job, slot: Slot, outcome: Outcome, attempts: list[dict[str, Any
         cost=outcome.cost,
         parameters=outcome.parameters,
         epochs=outcome.epochs,
+        traced=outcome.traced,
+        oracle_candidates=outcome.oracle_candidates,
+        ledger=outcome.ledger,
         error=outcome.error,
         attempts=attempts,
         provenance={

@@ -31,12 +31,12 @@ def _typeset(table: Table, form: str, decimals: int) -> str:
     shown = _escaped if latex else str
     plus_minus = r" $\pm$ " if latex else " ± "
     rows = [
-        [shown(row), *(table.cells[row][column].text(decimals, plus_minus) for column in table.columns)]
+        [shown(table.marked(row)), *(table.cells[row][column].text(decimals, plus_minus) for column in table.columns)]
         for row in table.rows
     ]
     body = tabulate(
         rows,
-        headers=[shown(table.corner), *map(shown, table.columns)],
+        headers=[shown(table.corner), *(shown(table.marked(column)) for column in table.columns)],
         tablefmt={"latex": "latex_raw", "markdown": "pipe", "text": "simple"}[form],
         disable_numparse=True,
         stralign="right",
@@ -63,17 +63,18 @@ def _escaped(text: str) -> str:
     for character in "\\&%$#_{}~^":
         replacement = {"\\": "\0", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
         text = text.replace(character, replacement.get(character, f"\\{character}"))
-    return text.replace("\0", r"\textbackslash{}")
+    return text.replace("\0", r"\textbackslash{}").replace("−", "$-$").replace("†", r"$^\dagger$")
 
 
 def _csv(table: Table) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([table.corner, "column", "mean", "standard deviation", "seeds", "wanted seeds", "failed"])
+    writer.writerow([table.corner, "column", "mean", "standard deviation", "seeds", "wanted seeds", "failed", "used"])
     for row in table.rows:
         for column in table.columns:
             cell = table.cells[row][column]
-            writer.writerow([row, column, cell.mean, cell.deviation, len(cell.values), cell.wanted, cell.failed])
+            figures = [cell.mean, cell.deviation, len(cell.values), cell.wanted, cell.failed]
+            writer.writerow([row, column, *figures, "; ".join(_used(table, row, column))])
     return out.getvalue()
 
 
@@ -87,6 +88,7 @@ def _json(table: Table) -> str:
             "values": cell.values,
             "wanted_seeds": cell.wanted,
             "failed": cell.failed,
+            "used": _used(table, row, column),
         }
         for row in table.rows
         for column in table.columns
@@ -94,3 +96,7 @@ def _json(table: Table) -> str:
     ]
     facts = {"title": table.title, "notes": list(table.notes), "cells": cells}
     return json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
+
+
+def _used(table: Table, row: str, column: str) -> list[str]:
+    return [*table.used.get(row, ()), *table.used.get(column, ())]

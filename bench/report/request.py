@@ -10,7 +10,7 @@ from bench.config import Suite
 from bench.errors import BenchError, unknown
 from bench.fingerprint import source_fingerprint
 from bench.report.selection import Selection, Setting, select
-from bench.report.tables import Table, class_table, suite_table
+from bench.report.tables import Choice, Table, class_table, suite_table
 from bench.specs import parse_spec
 from bench.store import Record, Store
 from bench.workspace import Workspace
@@ -31,7 +31,12 @@ def read_records(workspace: Workspace) -> list[Record]:
 
 
 def tables(
-    names: Sequence[str], records: Sequence[Record], workspace: Workspace, metric: str, profile: str | None
+    names: Sequence[str],
+    records: Sequence[Record],
+    workspace: Workspace,
+    metric: str,
+    profile: str | None,
+    choice: Choice = "last",
 ) -> list[Table]:
     """One table for each name: of bench.toml, of a suite or a dataset; ``all``: every one of bench.toml with records.
 
@@ -43,11 +48,11 @@ def tables(
         if name == "all":
             for each in config.tables:
                 try:
-                    made.append(_table(each, records, workspace, metric, profile))
+                    made.append(_table(each, records, workspace, metric, profile, choice))
                 except BenchError as error:
                     print(f"table {each}: {error}", file=sys.stderr)  # noqa: T201
         else:
-            made.append(_table(name, records, workspace, metric, profile))
+            made.append(_table(name, records, workspace, metric, profile, choice))
     return made
 
 
@@ -57,7 +62,9 @@ def currency(workspace: Workspace) -> Callable[[Record], bool]:
     return lambda record: fingerprints.get(record.job.method) == record.job.fingerprint
 
 
-def _table(name: str, records: Sequence[Record], workspace: Workspace, metric: str, profile: str | None) -> Table:
+def _table(
+    name: str, records: Sequence[Record], workspace: Workspace, metric: str, profile: str | None, choice: Choice
+) -> Table:
     config = workspace.config
     defined = config.tables.get(name)
     parts = [part for suite in defined.suites for part in config.parts(suite)] if defined else _parts(name, workspace)
@@ -73,8 +80,10 @@ def _table(name: str, records: Sequence[Record], workspace: Workspace, metric: s
     title = f"Table {name}. {defined.title}" if defined is not None and defined.title else ""
     if len(selections) == 1 and (defined is None or defined.columns == "class"):
         (selection,) = selections.values()
-        return class_table(selection, metric, order, f"{title} ({selection.setting.describe()})" if title else "")
-    return suite_table(selections, metric, order, title or name)
+        return class_table(
+            selection, metric, order, f"{title} ({selection.setting.describe()})" if title else "", choice
+        )
+    return suite_table(selections, metric, order, title or name, choice)
 
 
 def _parts(name: str, workspace: Workspace) -> list[tuple[str, Suite]]:

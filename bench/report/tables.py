@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
+from bench.errors import BenchError
 from bench.report.selection import Selection
 from bench.store import Record
+
+Choice = Literal["last", "oracle", "both"]
+"""Which figure of a record: after the last epoch, the best one by the test labels, or both and their difference."""
 
 MEAN = "mean"
 """Name of the row that holds the mean over classes."""
@@ -43,7 +48,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of cells with its names: ``cells[row][column]``."""
+    """A table of cells with its names: ``cells[row][column]``. ``marked`` names a row or column as it is typeset."""
 
     title: str
     corner: str
@@ -51,68 +56,110 @@ class Table:
     columns: Sequence[str]
     cells: Mapping[str, Mapping[str, Cell]]
     notes: Sequence[str] = ()
+    used: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """For a row or column that used more than normal training images: what."""
+
+    def marked(self, name: str) -> str:
+        """The name of a row or column with † where it used more than normal training images."""
+        return f"{name} †" if self.used.get(name) else name
 
 
-def class_table(selection: Selection, metric: str, order: Sequence[str] = (), title: str = "") -> Table:
+@dataclass(frozen=True)
+class Series:
+    """One line of a table: the records of a label, and which figure of each is shown."""
+
+    label: str
+    name: str
+    figure: Callable[[Record], float | None]
+
+
+def series(records: Iterable[Record], metric: str, choice: Choice, order: Sequence[str] = ()) -> list[Series]:
+    """The lines for every label in the records: after the last epoch, by an oracle, or both and their difference.
+
+    Raises BenchError for the oracle of another metric than the AUROC, which alone is traced.
+    """
+    if choice != "last" and metric != "auroc":
+        raise BenchError(f"only the AUROC is traced, so --selection {choice} goes with --metric auroc alone")
+
+    def last(record: Record) -> float | None:
+        return record.metrics.get(metric)
+
+    def oracle(record: Record) -> float | None:
+        return record.oracle
+
+    def gain(record: Record) -> float | None:
+        return None if record.oracle is None else record.oracle - record.metrics[metric]
+
+    shown = {"last": ("last",), "oracle": ("oracle",), "both": ("last", "oracle", "gain")}[choice]
+    figures = {"last": ("", last), "oracle": (" (oracle)", oracle), "gain": (" (oracle − last)", gain)}
+    return [
+        Series(label, label + figures[each][0], figures[each][1])
+        for label in ordered({record.job.label for record in records}, order)
+        for each in shown
+    ]
+
+
+def class_table(
+    selection: Selection, metric: str, order: Sequence[str] = (), title: str = "", choice: Choice = "last"
+) -> Table:
     """Normal classes by methods (labels), and the mean over classes where every class is there.
 
     ``order`` puts labels first that it names; the others follow by name.
     """
-    cells = class_cells(selection.records, metric)
-    labels = ordered(cells, order)
-    classes = selection.classes
-    rows: dict[str, dict[str, Cell]] = {name: {x: cells[x].get(name, Cell()) for x in labels} for name in classes}
+    lines = series(selection.records, metric, choice, order)
+    classes, seeds, own = selection.classes, _seeds(selection), _by_label(selection)
+    rows = {
+        name: {line.name: _class_cell(own[line.label], line, name, len(seeds)) for line in lines} for name in classes
+    }
     if len(classes) > 1:
-        rows[MEAN] = {x: mean_over_classes(selection.records, x, classes, metric) for x in labels}
-    return Table(title or selection.setting.describe(), "class", list(rows), labels, rows, selection.notes)
+        rows[MEAN] = {line.name: _mean_cell(own[line.label], line, classes, seeds) for line in lines}
+    notes = [*selection.notes, *_ledger_notes(selection.records, choice)]
+    used = _used(selection.records, lines)
+    columns = [line.name for line in lines]
+    return Table(title or selection.setting.describe(), "class", list(rows), columns, rows, notes, used)
 
 
-def suite_table(selections: Mapping[str, Selection], metric: str, order: Sequence[str] = (), title: str = "") -> Table:
+def suite_table(
+    selections: Mapping[str, Selection],
+    metric: str,
+    order: Sequence[str] = (),
+    title: str = "",
+    choice: Choice = "last",
+) -> Table:
     """Methods by suites: the mean over each suite's classes."""
-    columns = list(selections)
-    labels = ordered({r.job.label for s in selections.values() for r in s.records}, order)
+    records = [record for selection in selections.values() for record in selection.records]
+    lines = series(records, metric, choice, order)
+    own = {name: _by_label(selection) for name, selection in selections.items()}
     cells = {
-        label: {
-            name: mean_over_classes(selection.records, label, selection.classes, metric)
+        line.name: {
+            name: _mean_cell(own[name][line.label], line, selection.classes, _seeds(selection))
             for name, selection in selections.items()
         }
-        for label in labels
+        for line in lines
     }
     notes = [f"{name}: {s.setting.describe()}" for name, s in selections.items()]
     notes += [f"{name}: {note}" for name, s in selections.items() for note in s.notes]
-    return Table(title, "method", labels, columns, cells, notes)
+    notes += _ledger_notes(records, choice)
+    return Table(title, "method", list(cells), list(selections), cells, notes, _used(records, lines))
 
 
-def class_cells(records: Iterable[Record], metric: str) -> dict[str, dict[str, Cell]]:
-    """``cells[label][class]``; every cell wants the seeds that any of the records has."""
-    records = list(records)
-    wanted = len({record.job.seed for record in records})
-    groups: dict[str, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
-    for record in records:
-        groups[record.job.label][record.job.normal_class].append(record)
-    return {
-        label: {
-            name: Cell(
-                tuple(r.metrics[metric] for r in sorted(group, key=_seed) if r.status == "done"),
-                wanted,
-                sum(r.status != "done" for r in group),
-            )
-            for name, group in classes.items()
-        }
-        for label, classes in groups.items()
-    }
+def _class_cell(own: Iterable[Record], line: Series, normal_class: str, wanted: int) -> Cell:
+    """One value a seed, of a label's own records."""
+    found = sorted((record for record in own if record.job.normal_class == normal_class), key=_seed)
+    values = [line.figure(record) for record in found if record.status == "done"]
+    failed = sum(record.status != "done" for record in found)
+    return Cell(tuple(value for value in values if value is not None), wanted if found else 0, failed)
 
 
-def mean_over_classes(records: Iterable[Record], label: str, classes: Sequence[str], metric: str) -> Cell:
-    """One value a seed: the mean over ``classes``, of the seeds for which every class is done."""
+def _mean_cell(own: Iterable[Record], line: Series, classes: Sequence[str], seeds: Sequence[int]) -> Cell:
+    """One value a seed: the mean over ``classes``, of the seeds for which every class is there."""
     values: dict[int, dict[str, float]] = defaultdict(dict)
-    records = list(records)
-    for record in records:
-        if record.job.label == label and record.status == "done":
-            values[record.job.seed][record.job.normal_class] = record.metrics[metric]
-    wanted = sorted({record.job.seed for record in records})
-    whole = [math.fsum(values[seed].values()) / len(classes) for seed in wanted if len(values[seed]) == len(classes)]
-    return Cell(tuple(whole), len(wanted))
+    for record in own:
+        value = line.figure(record) if record.status == "done" else None
+        if value is not None:
+            values[record.job.seed][record.job.normal_class] = value
+    whole = [math.fsum(values[seed].values()) / len(classes) for seed in seeds if len(values[seed]) == len(classes)]
+    return Cell(tuple(whole), len(seeds))
 
 
 def ordered(labels: Iterable[str], order: Sequence[str]) -> list[str]:
@@ -120,6 +167,43 @@ def ordered(labels: Iterable[str], order: Sequence[str]) -> list[str]:
     places = {label: place for place, label in enumerate(order)}
     last = len(order)
     return sorted(labels, key=lambda x: (places.get(x, places.get(x.partition("(")[0], last)), "(" in x, x))
+
+
+def _by_label(selection: Selection) -> Mapping[str, list[Record]]:
+    groups: dict[str, list[Record]] = defaultdict(list)
+    for record in selection.records:
+        groups[record.job.label].append(record)
+    return groups
+
+
+def _seeds(selection: Selection) -> list[int]:
+    return sorted({record.job.seed for record in selection.records})
+
+
+def _used(records: Iterable[Record], lines: Iterable[Series]) -> dict[str, list[str]]:
+    by_label: dict[str, dict[str, None]] = defaultdict(dict)
+    for record in records:
+        by_label[record.job.label].update(dict.fromkeys(record.ledger.get("used", ())))
+    return {line.name: list(by_label[line.label]) for line in lines if by_label[line.label]}
+
+
+def _ledger_notes(records: Iterable[Record], choice: Choice) -> list[str]:
+    """What stood behind the figures beyond normal training images: here, and where the method was published."""
+    used: dict[str, None] = {}
+    published: dict[str, None] = {}
+    untraced = 0
+    for record in records:
+        untraced += record.status == "done" and not record.traced
+        for what in record.ledger.get("used", ()):
+            used[f"† {record.job.label} used {what}"] = None
+        if behind := record.ledger.get("published"):
+            published[f"published figures of {record.job.method} used {'; '.join(behind)}"] = None
+    notes = [*used, *published]
+    if choice != "last":
+        notes.append("oracle: the best test AUROC over epochs and candidates, which only the test labels can choose")
+        if untraced:
+            notes.append(f"{untraced} records have no trace to choose from; bench run --trace makes one")
+    return notes
 
 
 def _seed(record: Record) -> int:
