@@ -239,7 +239,7 @@ def _open_job(grid: Grid, spec: Spec, overrides: Mapping[str, Value], request: R
     try:
         version = methods.load(spec.name).version
         resolved = methods.resolve(Spec(spec.name, {**settings, **asked}))
-        defaults = {name: field.default for name, field in methods.fields(spec.name).items()}
+        defaults = {name: field.default for name, field in methods.fields(spec.name, resolved.parameters).items()}
         usual = {**defaults, **Spec(spec.name, settings).parameters}  # a Spec, for lists from TOML to be tuples
         final = {**defaults, **resolved.parameters}
         label = Spec(spec.name, {name: final[name] for name in asked if final[name] != usual[name]})

@@ -22,7 +22,7 @@ import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, TypeVar, dataclass_transform
 
@@ -94,6 +94,19 @@ class Method(ABC):
 
         A score depends on its own image and on the fitted model alone, never on the other images in the call.
         """
+
+    @classmethod
+    def further_parameters(cls, given: Mapping[str, Value]) -> Mapping[str, Any]:
+        """Hyperparameters that are no fields of the class, with their defaults, for a spec with the given ones.
+
+        For adapters, whose hyperparameters depend on what they adapt; such a class takes them in its own ``__init__``
+        and adds them to ``hyperparameters``. ``dataclasses.MISSING`` stands for a default where there is none.
+        """
+        return {}
+
+    def hyperparameters(self) -> dict[str, Value]:
+        """Every hyperparameter with its value."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]  # @method makes it one
 
     def used(self) -> tuple[str, ...]:
         """What these hyperparameters let the method use beyond normal training images and the image that it scores."""

@@ -82,11 +82,11 @@ class Registry:
 
     def resolve(self, spec: Spec) -> Spec:
         """The spec with checked parameter values, without those that equal their defaults."""
-        fields = self.fields(spec.name)
+        fields = self.fields(spec.name, spec.parameters)
         changed = {}
         for key, value in spec.parameters.items():
             if key not in fields:
-                raise unknown(f"parameter of {spec.name}", key, fields, f"asked for in {spec}")
+                raise unknown(f"parameter of {_with_required(spec, fields)}", key, fields, f"asked for in {spec}")
             checked = _checked(spec, key, value, fields[key])
             if checked != fields[key].default or type(checked) is not type(fields[key].default):
                 changed[key] = checked
@@ -99,8 +99,8 @@ class Registry:
         """An instance with the spec's parameters."""
         return self.load(spec.name)(**self.resolve(spec).parameters)
 
-    def fields(self, name: str) -> Mapping[str, Field]:
-        """The parameters of a plugin by name."""
+    def fields(self, name: str, given: Mapping[str, Value] | None = None) -> Mapping[str, Field]:
+        """The parameters of a plugin by name; of a method also those that it has further to the ones given."""
         cls = self.load(name)
         try:
             hints = typing.get_type_hints(cls, include_extras=True)
@@ -109,7 +109,9 @@ class Registry:
             raise PluginUnavailable(
                 f"{self.kind} {name} is unavailable ({plugin.source}): its annotations cannot be read: {error}"
             ) from error
-        return {f.name: Field(hints[f.name], _default(f)) for f in dataclasses.fields(cls)}
+        fields = {f.name: Field(hints[f.name], _default(f)) for f in dataclasses.fields(cls)}
+        further = cls.further_parameters(given or {}) if self.kind == "method" else {}
+        return fields | {key: Field(Any, default) for key, default in further.items()}
 
     def _add_folder(self, folder: Path, package: str) -> None:
         for file in sorted(folder.glob("*.py")):
@@ -216,6 +218,12 @@ def _declared(plugin: Plugin, module: ModuleType) -> type[Any]:
             f"@{plugin.kind}; found {found}"
         )
     return declared[0]
+
+
+def _with_required(spec: Spec, fields: Mapping[str, Field]) -> Spec:
+    """The spec with no more than what it must say: ``pyod(model='KNN')``."""
+    required = [key for key, field in fields.items() if field.default is dataclasses.MISSING]
+    return Spec(spec.name, {key: value for key, value in spec.parameters.items() if key in required})
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

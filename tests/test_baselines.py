@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from toys import TEST, auroc_of, lit
 
 from bench.images import resized, symmetric
 from bench.method import Epoch, FitContext, Method
@@ -21,6 +20,7 @@ from bench.methods.skip_ganomaly import SkipGANomaly
 from bench.methods.vae import VAE, kl, negative_log_likelihood
 from bench.registry import Registry
 from bench.specs import parse_spec
+from bench.testing.images import TEST, auroc_of, lit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

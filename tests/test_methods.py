@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from toys import TEST, auroc_of, lit
 
 from bench.datasets.digits import Digits
 from bench.errors import BenchError
@@ -21,6 +20,7 @@ from bench.methods import shared_ae
 from bench.methods.ocsvm import OneClassSVM
 from bench.methods.shared_ae import SharedAE
 from bench.metrics import auroc
+from bench.testing.images import TEST, auroc_of, lit
 
 NARROW: dict[str, Any] = {"width": 8, "latent": 4, "batch_size": 16, "lr": 2e-3, "epochs": 3, "image_size": 8}
 VARIANTS: dict[str, dict[str, Any]] = {

@@ -274,3 +274,58 @@ def test_a_default_factory_is_a_default(project: Project) -> None:
     registry = registry_with(project, {"mean.py": plugin})
     assert registry.build(Spec("mean")).steps == 3
     assert str(registry.resolve(Spec("mean", {"steps": 3}))) == "mean"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Parameters that depend on others
+
+ADAPTER = """
+from dataclasses import MISSING
+
+from bench.method import Method, method
+
+
+@method(version="1")
+class Adapter(Method):
+    model: str
+    size: int = 1
+
+    def __init__(self, *, model, size=1, **parameters):
+        self.model, self.size, self.parameters = model, size, parameters
+
+    @classmethod
+    def further_parameters(cls, given):
+        return {"a": {"power": 2.0, "object": len}, "b": {"power": MISSING}}[given["model"]]
+
+    def hyperparameters(self):
+        return {**super().hyperparameters(), **self.parameters}
+
+    def fit(self, images, context):
+        return self
+
+    def score(self, images):
+        return images.mean(axis=(1, 2, 3))
+"""
+
+
+def test_a_method_may_have_parameters_further_to_its_fields(project: Project) -> None:
+    registry = registry_with(project, {"adapter.py": ADAPTER})
+    assert str(registry.resolve(Spec("adapter", {"model": "a", "power": 2.0, "size": 1}))) == "adapter(model='a')"
+    built = registry.build(Spec("adapter", {"model": "a", "power": 3.0, "size": 2}))
+    assert built.hyperparameters() == {"model": "a", "size": 2, "power": 3.0}
+    assert list(registry.fields("adapter", {"model": "b"})) == ["model", "size", "power"]
+
+
+def test_further_parameters_are_checked_by_name_and_for_being_there(project: Project) -> None:
+    registry = registry_with(project, {"adapter.py": ADAPTER})
+    with pytest.raises(
+        BenchError, match=r"no parameter of adapter\(model='a'\) called 'powr'; did you mean power\?.*powr=1"
+    ):
+        registry.resolve(Spec("adapter", {"model": "a", "powr": 1}))
+    with pytest.raises(BenchError, match=r"adapter needs power; write adapter\(power=…\)"):
+        registry.resolve(Spec("adapter", {"model": "b"}))
+
+
+def test_a_method_tells_its_hyperparameters(mean: Registry) -> None:
+    told = mean.build(Spec("mean", {"steps": 5})).hyperparameters()
+    assert told == {"power": 2.0, "steps": 5, "norm": "l2", "centred": True, "sizes": (8, 16)}

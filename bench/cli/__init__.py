@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from bench.cli import data, inspect, run, table
+from bench.cli import check, data, inspect, new, run, table
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -24,7 +24,9 @@ app.command("status")(inspect.status)
 app.command("show")(inspect.show)
 app.command("list")(inspect.list_names)
 app.command("doctor")(inspect.doctor)
+app.command("check")(check.check)
 app.add_typer(data.app, name="data")
+app.add_typer(new.app, name="new")
 
 
 def main() -> None:

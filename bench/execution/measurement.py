@@ -97,7 +97,7 @@ def _measured(task: Task, report: Callable[[Epoch], None], epochs: list[dict[str
             "parameters": _parameter_count(detector),
             "peak_memory_bytes": peak_memory,
         },
-        parameters={name: getattr(detector, name) for name in type(detector).__dataclass_fields__},  # type: ignore[attr-defined]
+        parameters=detector.hyperparameters(),
         epochs=epochs,
         traced=task.trace,
         oracle_candidates=candidates,

@@ -1,0 +1,37 @@
+"""``bench check``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bench.cli import options
+
+
+def check(
+    spec: Annotated[str, typer.Argument(help='A method\'s spec, e.g. ocsvm or "my_method(epochs=2)".')],
+    names: Annotated[
+        list[str] | None,
+        typer.Option("--check", metavar="NAME", help="One check, with those that it needs; repeatable. Default: all."),
+    ] = None,
+    profile: Annotated[str, typer.Option(help="Set of parameters; those of the spec win.")] = "check",
+    config: options.Config = None,
+) -> None:
+    """Check that a method keeps the promises of a method: one line a check. Exit code 1: some failed."""
+    from collections import Counter
+
+    from bench.testing.subject import open_subject
+    from bench.testing.suite import Suite, ordered
+    from bench.workspace import open_workspace
+
+    ordered(names or ())  # an unknown name is told before anything is imported
+    subject = open_subject(spec, open_workspace(config), profile)
+    endings: Counter[str] = Counter()
+    for verdict in Suite(subject).verdicts(names or ()):
+        endings[verdict.ending] += 1
+        reason = f": {verdict.reason}" if verdict.reason else ""
+        typer.echo(f"{verdict.ending:14}  {verdict.check.name}{reason}")
+    typer.echo(f"{subject.spec}: " + ", ".join(f"{number} {ending}" for ending, number in endings.items()))
+    if endings["FAILED"]:
+        raise typer.Exit(1)
