@@ -426,6 +426,18 @@ def test_what_used_more_than_normal_images_is_marked_with_what_it_used() -> None
     assert "3,gan,0.9,,1,1,0,batch statistics" in rendered(table, "csv")
 
 
+def test_a_transposed_table_has_its_rows_as_columns_and_the_same_cells() -> None:
+    record = dataclasses.replace(make_record(method="gan"), ledger={"used": ["batch statistics"]})
+    table = table_of(record, make_record(method="pca", normal_class="4"))
+    turned = table.transposed()
+    assert (turned.corner, list(turned.rows), list(turned.columns)) == ("method", ["gan", "pca"], ["3", "4", MEAN])
+    assert all(
+        turned.cells[row][column] == table.cells[column][row] for row in turned.rows for column in turned.columns
+    )
+    assert "gan †" in rendered(turned, "markdown")
+    assert turned.transposed() == table
+
+
 def test_a_table_of_suites_marks_the_method_too() -> None:
     record = dataclasses.replace(make_record(method="gan"), ledger={"used": ["batch statistics"]})
     table = suite_table({"one": chosen(record)}, "auroc", choice="last")

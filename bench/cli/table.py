@@ -21,6 +21,7 @@ def table(
         Literal["last", "oracle", "both"],
         typer.Option(help="The last epoch's figure, the best one by the test labels (of a run with --trace), or both."),
     ] = "last",
+    transpose: Annotated[bool, typer.Option("--transpose", help="Rows as columns.")] = False,
     decimals: Annotated[int, typer.Option(min=0, max=10)] = 3,
     profile: options.Profile = None,
     results: options.Results = None,
@@ -34,4 +35,5 @@ def table(
 
     workspace = open_workspace(config, data, results)
     made = tables(names or ["all"], read_records(workspace), workspace, metric, profile, selection)
-    typer.echo("\n".join(rendered(each, format_, decimals) for each in made), nl=False)
+    shown = [each.transposed() if transpose else each for each in made]
+    typer.echo("\n".join(rendered(each, format_, decimals) for each in shown), nl=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import statistics
 from collections import defaultdict
@@ -58,10 +59,19 @@ class Table:
     notes: Sequence[str] = ()
     used: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """For a row or column that used more than normal training images: what."""
+    across: str = "method"
+    """What the columns are; ``corner`` says it of the rows."""
 
     def marked(self, name: str) -> str:
         """The name of a row or column with † where it used more than normal training images."""
         return f"{name} †" if self.used.get(name) else name
+
+    def transposed(self) -> Table:
+        """The table with its rows as columns."""
+        cells = {column: {row: self.cells[row][column] for row in self.rows} for column in self.columns}
+        return dataclasses.replace(
+            self, corner=self.across, across=self.corner, rows=self.columns, columns=self.rows, cells=cells
+        )
 
 
 @dataclass(frozen=True)
@@ -140,7 +150,7 @@ def suite_table(
     notes = [f"{name}: {s.setting.describe()}" for name, s in selections.items()]
     notes += [f"{name}: {note}" for name, s in selections.items() for note in s.notes]
     notes += _ledger_notes(records, choice)
-    return Table(title, "method", list(cells), list(selections), cells, notes, _used(records, lines))
+    return Table(title, "method", list(cells), list(selections), cells, notes, _used(records, lines), "suite")
 
 
 def _class_cell(own: Iterable[Record], line: Series, normal_class: str, wanted: int) -> Cell:
