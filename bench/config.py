@@ -72,6 +72,8 @@ class Config(Model):
     profile: str = "paper"
     timeout: PositiveFloat = 7200.0
     """Seconds that a job may take where neither its method nor the command line says otherwise."""
+    memory: PositiveFloat | None = None
+    """GB of main memory that a job's worker may hold, likewise; None: no limit."""
     groups: dict[str, list[str]] = {}
     plugins: Plugins = Plugins()
     suites: dict[str, Suite] = {}

@@ -75,13 +75,15 @@ class Method(ABC):
     """A one-class detector. The constructor only stores hyperparameters, which are the fields of the class.
 
     ``version`` is part of every job's key: change it when the method's numbers change.
-    ``timeout`` is how many seconds a job of this method may take where nobody says otherwise.
+    ``timeout`` is how many seconds a job of this method may take, and ``memory`` how many GB its worker may hold, where
+    nobody says otherwise.
     ``published_used`` is the ledger of the method's published figures: what they used beyond normal training images.
     """
 
     declared_as: ClassVar[str]
     version: ClassVar[str]
     timeout: ClassVar[float | None] = None
+    memory: ClassVar[float | None] = None
     published_used: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
@@ -165,7 +167,11 @@ M = TypeVar("M", bound=Method)
 
 @dataclass_transform(kw_only_default=True, eq_default=False)
 def method(
-    *, version: str, timeout: float | None = None, published_used: tuple[str, ...] = ()
+    *,
+    version: str,
+    timeout: float | None = None,
+    memory: float | None = None,
+    published_used: tuple[str, ...] = (),
 ) -> Callable[[type[M]], type[M]]:
     """Declare a class as the method of its file: its fields become hyperparameters of the spec.
 
@@ -179,6 +185,7 @@ def method(
         declared.declared_as = "method"
         declared.version = version
         declared.timeout = timeout
+        declared.memory = memory
         declared.published_used = published_used
         for name in ("fit", "fit_epochs"):
             if hasattr(declared, name):

@@ -15,6 +15,7 @@ import os
 import re
 import socket
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -29,6 +30,9 @@ from bench.jobs import SCHEMA, Job
 
 Status = Literal["done", "failed", "diverged", "timeout", "oom", "killed", "skipped"]
 """How a job ended. Only ``done`` has scores."""
+
+LEFTOVER_SECONDS = 3600.0
+"""How old a half written file must be to count as left behind."""
 
 Arrays = Mapping[str, NDArray[Any]]
 """``scores`` (n,) float, ``labels`` (n,) 0 normal or 1 anomalous, ``indices`` (n,) into the dataset's images."""
@@ -181,6 +185,22 @@ class Store:
             except RecordUnreadable as error:
                 unreadable.append(error)
         return found, unreadable
+
+    def remove(self, record: Record) -> None:
+        """Remove a record and its scores, the record first: scores without one are a leftover, not a damaged record."""
+        path = self.path(record.job)
+        path.unlink(missing_ok=True)
+        path.with_suffix(".npz").unlink(missing_ok=True)
+
+    def leftovers(self) -> list[Path]:
+        """Files that killed runs left: half written ones, and scores without a record, at least an hour old.
+
+        What is younger may belong to a run that is still writing.
+        """
+        before = time.time() - LEFTOVER_SECONDS
+        half = self.folder.glob("*/*/*/.*.tmp")
+        alone = (p for p in self.folder.glob("*/*/*/*.npz") if not p.with_suffix(".json").exists())
+        return sorted(path for path in (*half, *alone) if path.stat().st_mtime < before)
 
     def find(self, prefix: str) -> Record:
         """The record whose key starts with ``prefix``. Raises BenchError where none or several do."""

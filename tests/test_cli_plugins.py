@@ -151,3 +151,14 @@ def test_listings_name_the_plugins_that_cannot_be_used_and_doctor_counts_them(zo
 
 def _stderr(bench: Bench) -> str:
     return (bench.folder / "stderr").read_text()
+
+
+def test_a_job_that_grows_past_its_memory_limit_is_ended_and_not_repeated(bench: Bench) -> None:
+    ended = bench.digits(f"{misbehaves('grows')},mean_image", "0", "--memory", "1.5")
+    assert ended.returncode == 1
+    record = bench.record(misbehaves("grows"))
+    assert record.status == "oom"
+    assert re.search(r"^held (1\.[5-9]|[2-9])\d* GB of memory, more than its limit of 1\.5 GB$", record.reason)
+    assert record.attempts == []
+    assert bench.record("mean_image").status == "done"
+    bench.all_gone()

@@ -60,7 +60,7 @@ def test_a_dry_run_counts_what_would_be_run_and_runs_nothing(undisturbed: Bench)
     asked = undisturbed.digits(f"ocsvm,{GATED},gated(epochs=7)", "0,1", "--seeds", "3", "--dry-run")
     assert asked.returncode == 0, asked.stderr
     assert "digits: 18 jobs (8 done, 10 missing); 10 would be run" in asked.stdout
-    assert re.search(r"^ +6 gated\(epochs=7\)$", asked.stdout, re.MULTILINE)
+    assert re.search(r"^ +6 +0:00:\d\d  gated\(epochs=7\)$", asked.stdout, re.MULTILINE)
     assert undisturbed.files() == before
 
 
@@ -189,6 +189,47 @@ def test_what_lets_other_images_into_a_score_is_found_recorded_and_marked(bench:
     assert "† ranks used the other test images, or chance, in scoring" in ended.stdout
     published = [record.ledger["published"] for record in bench.records() if record.job.method == "ganomaly"]
     assert published == [["test labels, to choose the epoch", "batch statistics of the test images"]]
+
+
+def test_a_plan_expects_what_the_records_tell_and_a_later_one_says_how_right_that_was(bench: Bench) -> None:
+    bench.digits("mean_image,gated(pause=0.2)", "0")
+    plan = bench("plan", "--suite", "quickstart", "--methods", "mean_image,gated(pause=0.2),knn", "--classes", "0,1,2")
+    assert plan.returncode == 0, plan.stderr
+    assert "9 jobs (2 done, 7 missing); 7 would be run" in plan.stdout
+    (gated,) = re.findall(r"2 +0:00:0(\d)  gated\(pause=0.2\)", plan.stdout)
+    assert int(gated) >= 1, "two jobs of three epochs, each at least 0.2 s long"
+    assert re.search(r"3 +unknown  knn", plan.stdout)
+    assert "not in this: 3 jobs" in plan.stdout
+    assert "earlier estimates" not in plan.stdout
+    assert len(bench.records()) == 2
+
+    bench.digits("mean_image,gated(pause=0.2)", "1")
+    later = bench("plan", "--suite", "quickstart", "--methods", "mean_image", "--classes", "0,1,2").stdout
+    assert re.search(r"earlier estimates were off by \d+% \(median over 2 jobs\)", later)
+
+
+def test_the_longest_jobs_start_first(bench: Bench) -> None:
+    bench.digits("mean_image,gated(pause=0.2)", "0")
+    bench.digits("mean_image,gated(pause=0.2)", "1,2", "--workers", "1")
+    began = sorted(
+        (record.provenance["started"], record.job.method)
+        for record in bench.records()
+        if record.job.normal_class != "0"
+    )
+    assert [method for _, method in began] == ["gated", "gated", "mean_image", "mean_image"]
+
+
+def test_what_would_not_end_in_time_is_not_started_and_the_same_command_goes_on(bench: Bench) -> None:
+    command = ["mean_image,gated(pause=2)", "0,1"]
+    bench.digits(command[0], "0")
+    short = bench.digits(*command, "--max-hours", "0.0015")
+    assert short.returncode == 0, short.stderr
+    assert "1 jobs were not started, as they were not expected to end in time" in short.stderr
+    assert {(r.job.method, r.job.normal_class) for r in bench.records()} == {
+        ("mean_image", "0"), ("gated", "0"), ("mean_image", "1"),
+    }  # fmt: skip
+    assert "1 to run" in bench.digits(*command).stderr
+    assert len(bench.records()) == 4
 
 
 @pytest.mark.parametrize("command", [["--help"], ["run", "--help"], ["list", "methods"], ["list", "suites"]])

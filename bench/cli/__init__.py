@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from bench.cli import check, data, inspect, new, run, table
+from bench.cli import check, data, inspect, new, records, run, table
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -19,9 +19,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(run.run)
+app.command("plan")(run.plan)
 app.command("table")(table.table)
 app.command("status")(inspect.status)
 app.command("show")(inspect.show)
+app.command("export")(records.export)
+app.command("gc")(records.gc)
 app.command("list")(inspect.list_names)
 app.command("doctor")(inspect.doctor)
 app.command("check")(check.check)

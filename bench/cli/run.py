@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+import math
 import sys
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from bench.cli import options
 
 if TYPE_CHECKING:
-    from bench.execution.run import Plan, Result
+    from collections.abc import Sequence
+
+    from bench.execution.run import Options, Plan, Result
+    from bench.execution.slots import Slot
     from bench.workspace import Workspace
 
 
@@ -35,6 +41,10 @@ def run(
     workers: Annotated[int | None, typer.Option(help="Jobs at a time (default: one a core or GPU).")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     timeout: Annotated[float | None, typer.Option(min=0.001, help="Seconds that a job may take.")] = None,
+    memory: Annotated[float | None, typer.Option(min=0.001, help="GB of main memory that a job may hold.")] = None,
+    max_hours: Annotated[
+        float | None, typer.Option(min=0, help="Start no job that is not expected to end within so many hours.")
+    ] = None,
     trace: Annotated[
         bool, typer.Option(help="Record the test AUROC of every epoch and candidate, for an oracle.")
     ] = False,
@@ -52,6 +62,7 @@ def run(
     Stopped at any time, the same command goes on where it was. Exit code 1: some jobs failed (each is named).
     """
     from bench.execution import run as execution
+    from bench.execution.slots import find_slots
     from bench.jobs import Request, expand
     from bench.store import Store
     from bench.workspace import open_workspace
@@ -65,40 +76,72 @@ def run(
     planned = execution.plan(jobs, Store(workspace.results), rerun, trace)
     for error in planned.unreadable:
         print(f"warning: {error}", file=sys.stderr)  # noqa: T201
+    slots = find_slots(device, workers)
+    execution.expect(planned, workspace, slots[0].device.partition(":")[0])
     if dry_run:
-        _print_plan(title, planned)
+        _print_plan(title, planned, slots)
         return
-    result = _execute(title, planned, workspace, execution.Options(timeout, trace, rerun), device, workers)
+    seconds = math.inf if max_hours is None else 3600 * max_hours
+    chosen = execution.Options(timeout=timeout, memory=memory, max_seconds=seconds, trace=trace, rerun=rerun)
+    result = _execute(title, planned, workspace, chosen, slots)
     _print_tables(result, workspace, suite)
     _finish(result, planned)
 
 
-def _print_plan(title: str, planned: Plan) -> None:
-    from collections import Counter
+@functools.wraps(run, assigned=("__module__", "__annotations__"))
+def plan(**options: Any) -> None:
+    """Say which jobs of a suite would be run, how long they are expected to take, and in which order."""
+    run(**options, dry_run=True)
 
+
+_signature = inspect.signature(run, eval_str=True)
+plan.__signature__ = _signature.replace(  # type: ignore[attr-defined]  # typer reads the options from it
+    parameters=[parameter for name, parameter in _signature.parameters.items() if name not in ("dry_run", "max_hours")]
+)
+
+
+def _print_plan(title: str, planned: Plan, slots: Sequence[Slot]) -> None:
+    from collections import defaultdict
+
+    from bench.execution.estimates import makespan
+    from bench.execution.progress import clock
     from bench.execution.run import counts
 
     statuses = ", ".join(f"{number} {status}" for status, number in sorted(counts(planned).items()))
     typer.echo(f"{title}: {len(planned.jobs)} jobs ({statuses}); {len(planned.pending)} would be run")
-    for label, number in Counter(job.label for job in planned.pending).items():
-        typer.echo(f"  {number:6} {label}")
+    labels: dict[str, list[float | None]] = defaultdict(list)
+    for job in planned.pending:
+        labels[job.label].append(planned.expected.get(job.key))
+    for label, expected in labels.items():
+        known = [seconds for seconds in expected if seconds is not None]
+        typer.echo(f"  {len(expected):6}  {clock(sum(known)) if known else 'unknown':>10}  {label}")
+    if planned.expected:
+        in_order = [planned.expected[job.key] for job in planned.pending if job.key in planned.expected]
+        typer.echo(
+            f"expected: {clock(sum(in_order))} of computing, {clock(makespan(in_order, len(slots)))} on "
+            f"{_described(slots)}, longest first"
+        )
+    if unknown := len(planned.pending) - len(planned.expected):
+        typer.echo(f"not in this: {unknown} jobs of whose method no record on this kind of device is here")
+    if planned.accuracy is not None:
+        error = f"{planned.accuracy.median_error:.0%}"
+        typer.echo(f"earlier estimates were off by {error} (median over {planned.accuracy.records} jobs)")
 
 
-def _execute(
-    title: str, planned: Plan, workspace: Workspace, chosen: object, device: str, workers: int | None
-) -> Result:
+def _described(slots: Sequence[Slot]) -> str:
+    devices = ", ".join(dict.fromkeys(slot.device for slot in slots))
+    return f"{len(slots)} {'slot' if len(slots) == 1 else 'slots'} ({devices})"
+
+
+def _execute(title: str, planned: Plan, workspace: Workspace, chosen: Options, slots: Sequence[Slot]) -> Result:
     from rich.console import Console
 
     from bench.execution.progress import Progress
-    from bench.execution.run import Options, run
-    from bench.execution.slots import find_slots
+    from bench.execution.run import run
 
-    assert isinstance(chosen, Options)
-    slots = find_slots(device, workers)
     there = len(planned.jobs) - len(planned.pending)
-    on = f"{len(slots)} {'slot' if len(slots) == 1 else 'slots'} ({', '.join(dict.fromkeys(s.device for s in slots))})"
     typer.echo(
-        f"{title}: {len(planned.jobs)} jobs, {there} recorded, {len(planned.pending)} to run on {on}; "
+        f"{title}: {len(planned.jobs)} jobs, {there} recorded, {len(planned.pending)} to run on {_described(slots)}; "
         f"records in {workspace.results}",
         err=True,
     )
@@ -133,5 +176,11 @@ def _finish(result: Result, planned: Plan) -> None:
     if result.signal is not None:
         typer.echo(f"\nstopped: {result.missing} jobs are left; the same command goes on with them", err=True)
         raise typer.Exit(128 + result.signal)
-    if failed or result.missing:
+    if result.unfit:
+        typer.echo(
+            f"\n{len(result.unfit)} jobs were not started, as they were not expected to end in time; "
+            "the same command goes on with them",
+            err=True,
+        )
+    if failed or result.missing > len(result.unfit):
         raise typer.Exit(1)

@@ -23,6 +23,9 @@ class Task:
     device: str = "cpu"
     trace: bool = False
     timeout: float = math.inf
+    """Seconds."""
+    memory: float = math.inf
+    """Bytes that the worker with all its processes may hold in main memory."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Outcome:
     oracle_candidates: list[dict[str, Any]] = field(default_factory=list)
     ledger: dict[str, list[str]] = field(default_factory=dict)
     error: dict[str, Any] | None = None
+    over_limit: bool = False
+    """Whether it was ended at its own memory limit, which another attempt would meet again."""
     hardware: dict[str, Any] = field(default_factory=dict)
     arrays: Arrays | None = None
 

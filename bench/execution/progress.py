@@ -19,6 +19,13 @@ from bench.method import Epoch
 from bench.store import Record
 
 
+def clock(seconds: float) -> str:
+    """Seconds as hours, minutes and seconds: 1:02:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
 class Progress:
     """Counts jobs and shows them; its methods may be called from any thread."""
 
@@ -87,9 +94,7 @@ class Progress:
 
     def _left(self) -> str:
         remaining = (time.monotonic() - self._began) / self._done * (self._total - self._done)
-        minutes, seconds = divmod(round(remaining), 60)
-        hours, minutes = divmod(minutes, 60)
-        return f"about {hours}:{minutes:02}:{seconds:02} left" if remaining else ""
+        return f"about {clock(remaining)} left" if remaining else ""
 
     def _render(self) -> RenderableType:
         with self._lock:

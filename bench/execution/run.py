@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import math
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from bench import dataset as datasets
 from bench.errors import BenchError
+from bench.execution.estimates import EXPECTED, Accuracy, Estimates, accuracy
 from bench.execution.local import execute
 from bench.execution.messages import Outcome, Task
 from bench.execution.progress import Progress
 from bench.execution.slots import Slot
 from bench.jobs import Job
+from bench.method import Method
 from bench.provenance import command, environment
 from bench.specs import parse_spec
 from bench.store import Record, RecordUnreadable, Store
@@ -29,21 +33,30 @@ Rerun = Literal["missing", "failed", "all"]
 
 @dataclass
 class Plan:
-    """The jobs of a run, those of them to be done, and the records that are there already."""
+    """The jobs of a run, those of them to be done, and the records that are there already.
+
+    After ``expect`` also the seconds that the pending jobs are expected to take, by key, where records tell.
+    """
 
     jobs: Sequence[Job]
     pending: list[Job] = field(default_factory=list)
     records: dict[str, Record] = field(default_factory=dict)
     unreadable: list[RecordUnreadable] = field(default_factory=list)
+    expected: dict[str, float] = field(default_factory=dict)
+    accuracy: Accuracy | None = None
 
 
 @dataclass
 class Result:
-    """What a run left: every job's record by key as far as there is one, and whether it was stopped by a signal."""
+    """What a run left: every job's record by key as far as there is one, and whether it was stopped by a signal.
+
+    ``unfit`` are the jobs that were not started because they would not have ended within the time that the run has.
+    """
 
     jobs: Sequence[Job]
     records: dict[str, Record]
     signal: int | None = None
+    unfit: list[Job] = field(default_factory=list)
 
     @property
     def failed(self) -> list[Record]:
@@ -70,6 +83,21 @@ def plan(jobs: Sequence[Job], store: Store, rerun: Rerun = "missing", trace: boo
     return found
 
 
+def expect(planned: Plan, workspace: Workspace, device: str) -> None:
+    """Estimate the pending jobs from the records in the results folder, and put the longest first.
+
+    A long job that starts last keeps one slot busy and the others waiting. What nothing is known of comes first of all.
+    """
+    if not planned.pending:
+        return
+    records, _ = Store(workspace.results).records()
+    estimates = Estimates(records, workspace, device)
+    known = {job.key: estimates.seconds(job) for job in planned.pending}
+    planned.expected = {key: seconds for key, seconds in known.items() if seconds is not None}
+    planned.pending.sort(key=lambda job: -planned.expected.get(job.key, math.inf))
+    planned.accuracy = accuracy(records)
+
+
 def run(planned: Plan, workspace: Workspace, slots: Sequence[Slot], progress: Progress, options: Options) -> Result:
     """Do the pending jobs and store their records as they come.
 
@@ -83,8 +111,12 @@ def run(planned: Plan, workspace: Workspace, slots: Sequence[Slot], progress: Pr
     tasks = _tasks(planned.pending, workspace, options)
     store.require_writable()
     began: dict[str, str] = {}
+    deadline = time.monotonic() + options.max_seconds
 
     def begin(slot: Slot, task: Task) -> bool:
+        if time.monotonic() + planned.expected.get(task.job.key, 0.0) > deadline:
+            result.unfit.append(task.job)
+            return False
         if options.rerun == "missing" and (theirs := _done_elsewhere(store, task)):
             result.records[task.job.key] = theirs
             progress.ended(slot, theirs)
@@ -94,7 +126,8 @@ def run(planned: Plan, workspace: Workspace, slots: Sequence[Slot], progress: Pr
         return True
 
     def end(slot: Slot, task: Task, outcome: Outcome, attempts: list[dict[str, Any]]) -> None:
-        record = _record(task.job, slot, outcome, attempts, began[task.job.key])
+        expected = planned.expected.get(task.job.key)
+        record = _record(task.job, slot, outcome, attempts, began[task.job.key], expected)
         store.put(record, outcome.arrays)
         result.records[task.job.key] = record
         progress.ended(slot, record)
@@ -109,9 +142,15 @@ def run(planned: Plan, workspace: Workspace, slots: Sequence[Slot], progress: Pr
 
 @dataclass(frozen=True)
 class Options:
-    """How to run, apart from what: seconds a job may take (None: its method's or bench.toml's), trace, rerun."""
+    """How to run, apart from what.
+
+    ``timeout``: seconds a job may take (None: its method's or bench.toml's). ``max_seconds``: seconds that the run has;
+    no job starts that is not expected to end by then. ``memory``: GB a job's worker may hold, given as ``timeout`` is.
+    """
 
     timeout: float | None = None
+    memory: float | None = None
+    max_seconds: float = math.inf
     trace: bool = False
     rerun: Rerun = "missing"
 
@@ -145,30 +184,44 @@ def _tasks(jobs: Sequence[Job], workspace: Workspace, options: Options) -> list[
         prepared = workspace.dataset(parse_spec(spec))
         datasets.verify(prepared)
         folders[spec] = prepared.folder
-    limits = {name: _timeout(name, workspace, options) for name in dict.fromkeys(job.method for job in jobs)}
+    limits = {name: _limits(name, workspace, options) for name in dict.fromkeys(job.method for job in jobs)}
     return [
         Task(
             job=job,
             dataset_folder=folders[job.dataset],
             plugin_folders=workspace.config.plugins.methods,
             trace=options.trace,
-            timeout=limits[job.method],
+            timeout=limits[job.method].timeout,
+            memory=limits[job.method].memory,
         )
         for job in jobs
     ]
 
 
-def _timeout(method: str, workspace: Workspace, options: Options) -> float:
-    if options.timeout is not None:
-        return options.timeout
+class _Limits(NamedTuple):
+    """Seconds and bytes that a job may take."""
+
+    timeout: float
+    memory: float
+
+
+def _limits(method: str, workspace: Workspace, options: Options) -> _Limits:
+    """From the command line, else from the method, else from bench.toml."""
     try:
-        declared: float | None = workspace.methods.load(method).timeout
+        declared: type[Method] | None = workspace.methods.load(method)
     except BenchError:  # the job will say so itself
         declared = None
-    return declared if declared is not None else workspace.config.timeout
+    timeouts = (options.timeout, declared.timeout if declared else None, workspace.config.timeout)
+    gigabytes = (options.memory, declared.memory if declared else None, workspace.config.memory)
+    return _Limits(
+        timeout=next(each for each in timeouts if each is not None),
+        memory=next((1e9 * each for each in gigabytes if each is not None), math.inf),
+    )
 
 
-def _record(job: Job, slot: Slot, outcome: Outcome, attempts: list[dict[str, Any]], began: str) -> Record:
+def _record(
+    job: Job, slot: Slot, outcome: Outcome, attempts: list[dict[str, Any]], began: str, expected: float | None
+) -> Record:
     return Record(
         job=job,
         status=outcome.status,
@@ -186,6 +239,7 @@ def _record(job: Job, slot: Slot, outcome: Outcome, attempts: list[dict[str, Any
             **environment(),
             **outcome.hardware,
             "slot": slot.name,
+            EXPECTED: expected,
             "command": command(),
             "started": began,
             "ended": _now(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import math
 import os
 import signal
 import subprocess
@@ -15,6 +16,8 @@ from collections.abc import Callable
 from multiprocessing import Pipe
 from types import TracebackType
 from typing import IO, Any, Self
+
+import psutil
 
 from bench.execution.messages import Outcome, Ready, Task
 from bench.execution.slots import Slot
@@ -59,7 +62,7 @@ class Supervisor:
         """
         task = dataclasses.replace(task, device=self.slot.device)
         outcome = self._attempt(task, on_epoch)
-        if outcome.status not in RETRIED:
+        if outcome.status not in RETRIED or outcome.over_limit:
             return outcome, []
         return self._attempt(task, on_epoch), [{"status": outcome.status, **(outcome.error or {})}]
 
@@ -69,7 +72,7 @@ class Supervisor:
                 self._worker = _Worker(self.slot)
                 self._await(self._worker, time.monotonic() + START_SECONDS, lambda message: None, Ready)
             self._worker.begin(task)
-            outcome = self._await(self._worker, time.monotonic() + task.timeout, on_epoch, Outcome)
+            outcome = self._await(self._worker, time.monotonic() + task.timeout, on_epoch, Outcome, task.memory)
             if outcome.error is not None:
                 time.sleep(TICK_SECONDS)  # what was printed comes by another way, and may come later
                 outcome = dataclasses.replace(outcome, error={**outcome.error, "log": self._worker.output()})
@@ -81,13 +84,22 @@ class Supervisor:
             self._end_worker()
         return outcome
 
-    def _await(self, worker: _Worker, deadline: float, on_epoch: Callable[[Epoch], None], kind: type[Any]) -> Any:
+    def _await(
+        self,
+        worker: _Worker,
+        deadline: float,
+        on_epoch: Callable[[Epoch], None],
+        kind: type[Any],
+        memory: float = math.inf,
+    ) -> Any:
         """The next message of a kind. Raises TimeoutError, _Died or Interrupted."""
         while True:
             if self._stop.is_set():
                 raise Interrupted
             if time.monotonic() > deadline:
                 raise TimeoutError
+            if memory < math.inf and (held := worker.memory()) > memory:
+                raise _OverMemory(f"held {held / 1e9:.2f} GB of memory, more than its limit of {memory / 1e9:g} GB")
             message = worker.receive(min(TICK_SECONDS, max(0.0, deadline - time.monotonic())))
             if isinstance(message, kind):
                 return message
@@ -97,7 +109,8 @@ class Supervisor:
     def _buried(self, death: _Died) -> Outcome:
         """The outcome for a worker that is gone or has to go; the next task gets a new one."""
         log = self._end_worker()
-        return Outcome(death.status, error={"type": "", "message": str(death), "log": log})
+        error = {"type": "", "message": str(death), "log": log}
+        return Outcome(death.status, error=error, over_limit=isinstance(death, _OverMemory))
 
     def _end_worker(self) -> str:
         """End the worker with all its processes; returns the end of what it printed."""
@@ -119,6 +132,10 @@ class _Killed(_Died):
 
 class _TimedOut(_Died):
     status = "timeout"
+
+
+class _OverMemory(_Died):
+    status = "oom"
 
 
 class _Worker:
@@ -163,6 +180,16 @@ class _Worker:
         if self.process.poll() is not None and not self.connection.poll(0):
             raise self._death()
         return None
+
+    def memory(self) -> int:
+        """Bytes of main memory that the worker and the processes below it hold."""
+        held = 0
+        with contextlib.suppress(psutil.NoSuchProcess):
+            worker = psutil.Process(self.process.pid)
+            for process in (worker, *worker.children(recursive=True)):
+                with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                    held += process.memory_info().rss
+        return held
 
     def end(self) -> str:
         for number, patience in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, None)):

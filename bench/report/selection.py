@@ -93,6 +93,23 @@ def select(
     return Selection(setting, list(chosen.values()), tuple(notes))
 
 
+def superseded(records: Iterable[Record], is_current: Callable[[Record], bool]) -> list[Record]:
+    """The records that no table shows any more: a newer one, or one of today's code, stands for the same job.
+
+    The same job is the same label, class and seed in the same setting; its code, settings or data may have changed.
+    """
+    best: dict[tuple[object, ...], Record] = {}
+    old = []
+    for record in sorted(records, key=lambda r: (is_current(r), _ended(r))):
+        job = record.job
+        setting = setting_of(record)._replace(dataset_checksum="")
+        identity = (setting, job.label, job.normal_class, job.seed)
+        if identity in best:
+            old.append(best[identity])
+        best[identity] = record
+    return old
+
+
 def _newest_spec(records: Sequence[Record], is_current: Callable[[Record], bool]) -> tuple[list[Record], list[str]]:
     newest: dict[str, str] = {}
     for record in sorted(records, key=lambda r: (is_current(r), _ended(r))):

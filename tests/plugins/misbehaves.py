@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from typing import Literal
 
@@ -25,7 +26,7 @@ class Misbehaves(EpochMethod):
     """Ends, prints or returns as no method should."""
 
     how: Literal[
-        "raises", "floods", "closes_stdout", "exits", "quits", "segfaults", "kills_itself", "eats_memory",
+        "raises", "floods", "closes_stdout", "exits", "quits", "segfaults", "kills_itself", "eats_memory", "grows",
         "leaves_child", "nan_loss", "nan_scores", "wrong_shape",
     ]  # fmt: skip
 
@@ -47,6 +48,11 @@ class Misbehaves(EpochMethod):
             os.kill(os.getpid(), signal.SIGKILL)
         elif self.how == "eats_memory":
             np.empty(1 << 60, dtype=np.uint8)
+        elif self.how == "grows":
+            self.held = [np.ones(5_000_000)]
+            while True:
+                self.held.append(self.held[0] * 2)
+                time.sleep(0.02)
         elif self.how == "leaves_child":
             subprocess.Popen([sys.executable, "-c", OUTLIVES])
         yield Epoch(1, 1, {"loss": math.nan if self.how == "nan_loss" else 1.0})

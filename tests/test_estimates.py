@@ -1,0 +1,88 @@
+"""What jobs are expected to take, from hand-made records of jobs like them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from projects import Project
+from records import make_job, make_record
+
+from bench.execution.estimates import EXPECTED, Accuracy, Estimates, accuracy, makespan
+from bench.store import Record
+
+SECONDS = st.lists(st.floats(0.01, 1000), min_size=1, max_size=30)
+
+
+def took(
+    seconds: float, *, train: int = 100, epochs: int = 1, slot: str = "cpu:0", expected: float | None = None, **job: Any
+) -> Record:
+    """A done record of ``animals`` whose method took so long, a tenth of it for scoring."""
+    return dataclasses.replace(
+        make_record(**{"dataset": "animals", "method": "mean", "normal_class": "ape", **job}),
+        cost={"fit_seconds": 0.9 * seconds, "score_seconds": 0.1 * seconds},
+        split={"fingerprint": "", "train": train},
+        parameters={"epochs": epochs},
+        provenance={"slot": slot, EXPECTED: expected},
+    )
+
+
+@pytest.fixture
+def estimated(project: Project) -> Any:
+    """Seconds that a job of the project's method on its dataset is expected to take, given records."""
+    project.write_plugins()
+    workspace = project.workspace()
+
+    def seconds(*records: Record, device: str = "cpu", **job: Any) -> float | None:
+        asked = make_job(**{"dataset": "animals", "method": "mean", "normal_class": "ape", **job})
+        return Estimates(records, workspace, device).seconds(asked)
+
+    return seconds
+
+
+def test_a_job_takes_the_median_of_its_like_whatever_class_and_seed(estimated: Any) -> None:
+    records = [took(s, seed=i, normal_class=c) for i, (s, c) in enumerate([(1.0, "ape"), (9.0, "bee"), (2.0, "cat")])]
+    assert estimated(*records, seed=7) == pytest.approx(2.0)
+
+
+def test_nothing_is_expected_where_nothing_is_known_of_the_method_on_that_device(estimated: Any) -> None:
+    assert estimated() is None
+    assert estimated(took(1.0, method="other")) is None
+    assert estimated(took(1.0, slot="gpu:0#0")) is None
+    assert estimated(took(1.0, slot="gpu:0#0"), device="cuda") == pytest.approx(1.0)
+    assert estimated(dataclasses.replace(took(1.0), status="failed")) is None
+
+
+def test_other_settings_are_reckoned_per_epoch_and_training_image(estimated: Any) -> None:
+    """A class of animals has eight training images."""
+    there = took(10.0, train=100, epochs=5, label="mean(power=1.0)")
+    assert estimated(there) == pytest.approx(10.0 / 500 * 8)
+    elsewhere = took(30.0, train=100, epochs=5, dataset="mnist")
+    assert estimated(elsewhere) == pytest.approx(30.0 / 500 * 8)
+    assert estimated(elsewhere, there) == pytest.approx(10.0 / 500 * 8), "the nearer record counts"
+    assert estimated(elsewhere, there, took(4.0)) == pytest.approx(4.0), "and the same spec most of all"
+
+
+@given(seconds=SECONDS, slots=st.integers(1, 8))
+def test_the_makespan_lies_between_a_perfect_packing_and_one_job_more(seconds: list[float], slots: int) -> None:
+    found = makespan(seconds, slots)
+    assert found >= max(sum(seconds) / slots, max(seconds)) * (1 - 1e-9)
+    assert found <= (sum(seconds) / slots + max(seconds)) * (1 + 1e-9)
+
+
+@given(seconds=SECONDS, slots=st.integers(1, 8))
+def test_the_longest_first_is_never_worse_than_four_thirds_of_what_is_possible(
+    seconds: list[float], slots: int
+) -> None:
+    """Graham 1969: longest processing time first is within 4/3 of the optimum, and so of any other order's 4/3."""
+    best_known = min(makespan(seconds, slots), makespan(sorted(seconds), slots))
+    assert makespan(sorted(seconds, reverse=True), slots) <= 4 / 3 * best_known * (1 + 1e-9)
+
+
+def test_the_accuracy_is_the_median_share_that_estimates_were_off(estimated: Any) -> None:
+    records = [took(10.0, expected=12.0), took(10.0, expected=9.0), took(10.0, expected=15.0), took(10.0)]
+    assert accuracy(records) == Accuracy(3, pytest.approx(0.2))  # type: ignore[arg-type]
+    assert accuracy([took(10.0)]) is None
