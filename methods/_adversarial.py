@@ -1,15 +1,17 @@
-"""What GANomaly and Skip-GANomaly share: the discriminator, its loss, and its fresh start when it wins outright."""
+"""What GANomaly and Skip-GANomaly share: two networks against each other, their training and scoring, the losses."""
 
 from __future__ import annotations
 
 import copy
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from bench.method import FitContext
+from bench.method import FitContext, Images, Scores
 from bench.methods._dcgan import initialise
+from bench.methods._image_network import ImageNetwork
 from bench.training import seeded
 
 BATCH_STATISTICS = "batch statistics of the test images"
@@ -55,9 +57,10 @@ class FreshStart:
         self._discriminator = discriminator
         self._context = context
         self._fresh = copy.deepcopy(discriminator)
+        self.draw(0)
 
     def draw(self, epoch: int) -> None:
-        """Draw the weights that a collapse in this epoch would take."""
+        """Draw the weights that a collapse after this epoch would take."""
         with seeded(self._context, "fresh start", epoch):
             initialise(self._fresh)
 
@@ -66,3 +69,38 @@ class FreshStart:
         """Take the new weights where the 0-d condition holds."""
         for fresh, weight in zip(self._fresh.parameters(), self._discriminator.parameters(), strict=True):
             weight.copy_(torch.where(collapsed, fresh, weight))
+
+
+G = TypeVar("G", bound=nn.Module)
+
+
+class Adversaries(nn.Module, Generic[G]):
+    """Who is trained: a generator against a discriminator."""
+
+    def __init__(self, generator: G, discriminator: Discriminator) -> None:
+        super().__init__()
+        self.generator = generator
+        self.discriminator = discriminator
+
+
+@dataclass(kw_only=True, eq=False)
+class AdversarialMethod(ImageNetwork[Adversaries[G]]):
+    """A method that trains a generator against a discriminator.
+
+    - ``score_in_train_mode``: batch-normalise test images by their own batch, as the authors' code does. It lets images
+      of the same batch, and through them the test labels, into a score; off unless that is what is to be shown.
+    """
+
+    epochs: int = 15
+    score_in_train_mode: bool = False
+
+    def used(self) -> tuple[str, ...]:
+        return (BATCH_STATISTICS,) if self.score_in_train_mode else ()
+
+    def score(self, images: Images) -> Scores:
+        if not self.score_in_train_mode:
+            return self.scored(images)
+        self.networks.train()
+        scores = self.scored(images, self.batch_size)
+        self.networks.eval()
+        return scores

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from torch import Tensor, nn
 
 from bench.errors import BenchError
+from bench.methods._image_network import ImageNetwork, Networks
 
 
 def _convolution(cls: type[nn.Conv2d] | type[nn.ConvTranspose2d], inputs: int, outputs: int) -> nn.Module:
@@ -57,3 +60,26 @@ def distances(a: Tensor, b: Tensor, norm: str) -> Tensor:
         return difference.abs().mean(dim=1)
     squared = difference.square().mean(dim=1)
     return squared if norm == "mse" else squared.add(1e-12).sqrt()
+
+
+@dataclass(kw_only=True, eq=False)
+class EncoderDecoderMethod(ImageNetwork[Networks]):
+    """A method that is built from these encoders and decoders.
+
+    - ``image_size``: a multiple of 8. ``slope``: of the leaky ReLUs.
+    """
+
+    epochs: int = 50
+    image_size: int = 32
+    slope: float = 0.2
+
+    def encoder(self, channels: int, *, bounded: bool = True, outputs: int | None = None) -> Encoder:
+        """An encoder of the method's sizes, to ``outputs`` where they are not ``latent``."""
+        latent = self.latent if outputs is None else outputs
+        return Encoder(
+            channels=channels, size=self.image_size, width=self.width, latent=latent, slope=self.slope, bounded=bounded
+        )
+
+    def decoder(self, channels: int) -> Decoder:
+        """A decoder of the method's sizes."""
+        return Decoder(channels=channels, size=self.image_size, width=self.width, latent=self.latent, slope=self.slope)

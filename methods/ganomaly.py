@@ -11,11 +11,17 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from bench.images import resized, standardised, symmetric
-from bench.method import Epoch, EpochMethod, FitContext, Images, Scores, method
-from bench.methods._adversarial import BATCH_STATISTICS, Discriminator, FreshStart, real_against_fake
-from bench.methods._dcgan import initialise
-from bench.training import Step, adam, autocast, minimise, scored, seeded, to_device, train
+from bench.images import standardised, symmetric
+from bench.method import Epoch, FitContext, Images, method
+from bench.methods._adversarial import (
+    BATCH_STATISTICS,
+    AdversarialMethod,
+    Adversaries,
+    Discriminator,
+    FreshStart,
+    real_against_fake,
+)
+from bench.training import Step, autocast, minimise
 
 
 def _encoder(channels: int, width: int, outputs: int) -> nn.Sequential:
@@ -60,79 +66,44 @@ class Generator(nn.Module):
 
 
 @method(version="1", published_used=("test labels, to choose the epoch", BATCH_STATISTICS))
-class GANomaly(EpochMethod):
+class GANomaly(AdversarialMethod[Generator]):
     """Anomaly score: the mean squared difference of z and ẑ (eq. 6 without its scaling over the test set).
 
     - ``w_adv``, ``w_con``, ``w_enc``: weights of the feature-matching (eq. 1), contextual (eq. 2) and encoder loss
       (eq. 3).
     - ``input_range``: ``symmetric`` scales to [−1, 1], what the generator's Tanh can reach; ``mnist`` standardises by
       MNIST's mean and deviation as the authors' MNIST loader does.
-    - ``score_in_train_mode``: batch-normalise test images by their own batch, as the authors' code does. It lets images
-      of the same batch, and through them the test labels, into a score; off unless that is what is to be shown.
+    - ``score_in_train_mode``: as the authors' code does, and no method should; the other parameters: of the networks
+      and of their training.
     """
 
     w_adv: float = 1.0
     w_con: float = 50.0
     w_enc: float = 1.0
-    epochs: int = 15
-    batch_size: int = 64
-    lr: float = 2e-4
-    beta1: float = 0.5
-    width: int = 64
-    latent: int = 100
     input_range: Literal["symmetric", "mnist"] = "symmetric"
-    score_in_train_mode: bool = False
 
-    def used(self) -> tuple[str, ...]:
-        return (BATCH_STATISTICS,) if self.score_in_train_mode else ()
+    def build(self, channels: int) -> Adversaries[Generator]:
+        return Adversaries(
+            Generator(channels, self.width, self.latent), Discriminator(_encoder(channels, self.width, 1))
+        )
 
     def fit_epochs(self, images: Images, context: FitContext) -> Iterator[Epoch]:
-        images = resized(images, 32)
-        self.device = context.device
-        with seeded(context):
-            self.generator = Generator(images.shape[3], self.width, self.latent)
-            self.discriminator = Discriminator(_encoder(images.shape[3], self.width, 1))
-            for network in (self.generator, self.discriminator):
-                initialise(network)
-                to_device(network, context)
-        fresh = FreshStart(self.discriminator, context)
-        fresh.draw(0)
-        training = train(
-            nn.ModuleList([self.generator, self.discriminator]),
-            self._step(context, fresh),
-            images,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            context=context,
-            prepare=self._prepare,
-        )
-        for epoch in training:
-            fresh.draw(epoch.number)
+        for epoch in super().fit_epochs(images, context):
+            self._fresh.draw(epoch.number)
             yield epoch
+        del self._fresh
 
-    def score(self, images: Images) -> Scores:
-        self.generator.train(self.score_in_train_mode)
-        scores = scored(
-            self._anomaly,
-            resized(images, 32),
-            device=self.device,
-            prepare=self._prepare,
-            batch_size=self.batch_size if self.score_in_train_mode else 1000,
-        )
-        self.generator.eval()
-        return scores
-
-    def _anomaly(self, x: Tensor) -> Tensor:
-        _, z, z_hat = self.generator(x)
+    def anomaly(self, x: Tensor) -> Tensor:
+        _, z, z_hat = self.networks.generator(x)
         return (z - z_hat).square().flatten(1).mean(dim=1)
 
-    def _prepare(self, batch: Tensor) -> Tensor:
+    def prepare(self, batch: Tensor) -> Tensor:
         return symmetric(batch) if self.input_range == "symmetric" else standardised(batch, 0.1307, 0.3081)
 
-    def _step(self, context: FitContext, fresh: FreshStart) -> Step:
-        generator, discriminator = self.generator, self.discriminator
-        optimiser_g = adam(generator.parameters(), lr=self.lr, betas=(self.beta1, 0.999))
-        optimiser_d = adam(discriminator.parameters(), lr=self.lr, betas=(self.beta1, 0.999))
+    def step(self, context: FitContext) -> Step:
+        generator, discriminator = self.networks.generator, self.networks.discriminator
+        optimiser_g, optimiser_d = self.adam(generator.parameters()), self.adam(discriminator.parameters())
+        fresh = self._fresh = FreshStart(discriminator, context)
 
         def step(x: Tensor, n: Tensor) -> dict[str, Tensor]:
             with autocast(context):

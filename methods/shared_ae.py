@@ -6,17 +6,15 @@ much open (no code is public); every open choice is a parameter of the class.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from bench.images import resized
-from bench.method import Epoch, EpochMethod, FitContext, Images, Scores, method
-from bench.methods._autoencoder_networks import Decoder, Encoder, distances
-from bench.methods._dcgan import initialise
-from bench.training import Step, adam, autocast, minimise, scored, seeded, to_device, train
+from bench.method import FitContext, method
+from bench.methods._autoencoder_networks import Decoder, Encoder, EncoderDecoderMethod, distances
+from bench.training import Step, autocast, minimise
 
 Variant = Literal["full", "two_ede", "one_ede"]
 
@@ -27,22 +25,15 @@ class Networks(nn.Module):
     EDE1 = (E1, D1, E2) and EDE2 = (E1, D2, E2) share both encoders.
     """
 
-    e1: Encoder
-    d1: Decoder
-    e2: Encoder
-    d2: Decoder
-
-    def __init__(self, variant: Variant, *, channels: int, size: int, width: int, latent: int, slope: float) -> None:
+    def __init__(self, variant: Variant, encoder: Callable[[], Encoder], decoder: Callable[[], Decoder]) -> None:
         super().__init__()
-        kinds: list[tuple[str, type[Encoder | Decoder]]] = [("e1", Encoder), ("d1", Decoder), ("e2", Encoder)]
+        self.e1, self.d1, self.e2 = encoder(), decoder(), encoder()
         if variant != "one_ede":
-            kinds.append(("d2", Decoder))
-        for name, kind in kinds:
-            setattr(self, name, kind(channels=channels, size=size, width=width, latent=latent, slope=slope))
+            self.d2 = decoder()
 
 
 @method(version="1")
-class SharedAE(EpochMethod):
+class SharedAE(EncoderDecoderMethod[Networks]):
     """Two EDE structures with shared encoders, two-phase training, and a score in latent space alone.
 
     What the paper leaves open is a parameter:
@@ -73,47 +64,12 @@ class SharedAE(EpochMethod):
     omega1: float = 0.5
     schedule_power: float = 1.0
     schedule_floor: float = 0.0
-    epochs: int = 50
-    batch_size: int = 64
-    lr: float = 2e-4
-    beta1: float = 0.5
-    image_size: int = 32
-    width: int = 64
-    latent: int = 100
-    slope: float = 0.2
 
-    def fit_epochs(self, images: Images, context: FitContext) -> Iterator[Epoch]:
-        """Algorithm 1."""
-        with seeded(context):
-            self.networks = Networks(
-                self.variant,
-                channels=images.shape[3],
-                size=self.image_size,
-                width=self.width,
-                latent=self.latent,
-                slope=self.slope,
-            )
-            initialise(self.networks)
-        to_device(self.networks, context)
-        self.device = context.device
-        if self.variant != "full":
-            step = self._phase1_step(context)
-        else:
-            step = self._alternating_step(context) if self.updates == "alternating" else self._joint_step(context)
-        yield from train(
-            self.networks,
-            step,
-            resized(images, self.image_size),
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            context=context,
-        )
+    def build(self, channels: int) -> Networks:
+        return Networks(self.variant, lambda: self.encoder(channels), lambda: self.decoder(channels))
 
-    def score(self, images: Images) -> Scores:
+    def anomaly(self, x: Tensor) -> Tensor:
         """Algorithm 2: A(x) = ω1‖z − z2‖ + ω2‖z − z2′‖, and its like for the smaller variants."""
-        return scored(self._anomaly, resized(images, self.image_size), device=self.device)
-
-    def _anomaly(self, x: Tensor) -> Tensor:
         nets = self.networks
         z = nets.e1(x)
         if self.variant == "one_ede":
@@ -122,7 +78,11 @@ class SharedAE(EpochMethod):
         z2_prime = nets.e2(nets.d1(z2))
         return self.omega1 * distances(z, z2, self.norm) + (1 - self.omega1) * distances(z, z2_prime, self.norm)
 
-    # ----------------------------------------------------------------------------------------- losses and their steps
+    def step(self, context: FitContext) -> Step:
+        """Algorithm 1."""
+        if self.variant != "full":
+            return self._phase1_step(context)
+        return self._alternating_step(context) if self.updates == "alternating" else self._joint_step(context)
 
     def _difference(self, x: Tensor, z: Tensor, image: Tensor, latent: Tensor) -> Tensor:
         """α‖x − image‖ + β‖z − latent‖, a mean over the batch: the form of eqs. 1, 2 and 3."""
@@ -156,7 +116,7 @@ class SharedAE(EpochMethod):
         nets = self.networks
         ede1 = [*nets.e1.parameters(), *nets.d1.parameters(), *nets.e2.parameters()]
         ede2 = [*nets.e1.parameters(), *nets.d2.parameters(), *nets.e2.parameters()]
-        optimiser1, optimiser2 = self._adam(ede1), self._adam(ede2)
+        optimiser1, optimiser2 = self.adam(ede1), self.adam(ede2)
 
         def step(x: Tensor, n: Tensor) -> dict[str, Tensor]:
             (loss1,) = self._losses(x, n, context, first=True, second=False)
@@ -170,7 +130,7 @@ class SharedAE(EpochMethod):
     def _joint_step(self, context: FitContext) -> Step:
         nets = self.networks
         encoders = [*nets.e1.parameters(), *nets.e2.parameters()]
-        optimiser = self._adam(list(nets.parameters()))
+        optimiser = self.adam(list(nets.parameters()))
 
         def step(x: Tensor, n: Tensor) -> dict[str, Tensor]:
             loss1, loss2 = self._losses(x, n, context, first=True, second=True)
@@ -185,7 +145,7 @@ class SharedAE(EpochMethod):
     def _phase1_step(self, context: FitContext) -> Step:
         """Eqs. 1 and 2, as far as the variant has the networks for them."""
         nets = self.networks
-        optimiser = self._adam(list(nets.parameters()))
+        optimiser = self.adam(list(nets.parameters()))
 
         def step(x: Tensor, n: Tensor) -> dict[str, Tensor]:
             with autocast(context):
@@ -198,6 +158,3 @@ class SharedAE(EpochMethod):
             return {f"ede{i}": loss for i, loss in enumerate(losses, start=1)}
 
         return step
-
-    def _adam(self, parameters: list[nn.Parameter]) -> torch.optim.Adam:
-        return adam(parameters, lr=self.lr, betas=(self.beta1, 0.999))

@@ -7,16 +7,19 @@ detection, IJCNN 2019; settings of the authors' code.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
-from bench.images import resized
-from bench.method import Epoch, EpochMethod, FitContext, Images, Scores, method
-from bench.methods._adversarial import BATCH_STATISTICS, Discriminator, real_against_fake
-from bench.methods._dcgan import initialise
-from bench.training import Step, adam, autocast, minimise, scored, seeded, to_device, train
+from bench.method import FitContext, method
+from bench.methods._adversarial import (
+    BATCH_STATISTICS,
+    AdversarialMethod,
+    Adversaries,
+    Discriminator,
+    real_against_fake,
+)
+from bench.training import Step, autocast, minimise
 
 
 class Level(nn.Module):
@@ -71,68 +74,33 @@ def _judge(channels: int, width: int, latent: int) -> nn.Sequential:
 
 
 @method(version="1", published_used=("test labels, to choose the epoch", BATCH_STATISTICS))
-class SkipGANomaly(EpochMethod):
+class SkipGANomaly(AdversarialMethod[Generator]):
     """Anomaly score: λ · mean (x − x̂)² + (1 − λ) · mean (f(x) − f(x̂))², f the discriminator's features (eq. 6).
 
     - ``w_adv``, ``w_con``, ``w_lat``: weights of the adversarial (eq. 2), contextual (eq. 3) and latent loss (eq. 4).
     - ``share``: λ of the score.
-    - ``score_in_train_mode``: batch-normalise test images by their own batch, as the authors' code does. It lets images
-      of the same batch, and through them the test labels, into a score; off unless that is what is to be shown.
+    - ``score_in_train_mode``: as the authors' code does, and no method should; the other parameters: of the networks
+      and of their training.
     """
 
     w_adv: float = 1.0
     w_con: float = 50.0
     w_lat: float = 1.0
     share: float = 0.9
-    epochs: int = 15
-    batch_size: int = 64
-    lr: float = 2e-4
-    beta1: float = 0.5
-    width: int = 64
-    latent: int = 100
-    score_in_train_mode: bool = False
 
-    def used(self) -> tuple[str, ...]:
-        return (BATCH_STATISTICS,) if self.score_in_train_mode else ()
+    def build(self, channels: int) -> Adversaries[Generator]:
+        return Adversaries(Generator(channels, self.width), Discriminator(_judge(channels, self.width, self.latent)))
 
-    def fit_epochs(self, images: Images, context: FitContext) -> Iterator[Epoch]:
-        images = resized(images, 32)
-        self.device = context.device
-        with seeded(context):
-            self.generator = Generator(images.shape[3], self.width)
-            self.discriminator = Discriminator(_judge(images.shape[3], self.width, self.latent))
-            for network in (self.generator, self.discriminator):
-                initialise(network)
-                to_device(network, context)
-        yield from train(
-            nn.ModuleList([self.generator, self.discriminator]),
-            self._step(context),
-            images,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            context=context,
-        )
-
-    def score(self, images: Images) -> Scores:
-        networks = (self.generator, self.discriminator)
-        for network in networks:
-            network.train(self.score_in_train_mode)
-        batch_size = self.batch_size if self.score_in_train_mode else 1000
-        scores = scored(self._anomaly, resized(images, 32), device=self.device, batch_size=batch_size)
-        for network in networks:
-            network.eval()
-        return scores
-
-    def _anomaly(self, x: Tensor) -> Tensor:
-        x_hat = self.generator(x)
+    def anomaly(self, x: Tensor) -> Tensor:
+        discriminator = self.networks.discriminator
+        x_hat = self.networks.generator(x)
         image = (x - x_hat).square().flatten(1).mean(dim=1)
-        features = (self.discriminator(x).features - self.discriminator(x_hat).features).square().flatten(1).mean(dim=1)
+        features = (discriminator(x).features - discriminator(x_hat).features).square().flatten(1).mean(dim=1)
         return self.share * image + (1 - self.share) * features
 
-    def _step(self, context: FitContext) -> Step:
-        generator, discriminator = self.generator, self.discriminator
-        optimiser_g = adam(generator.parameters(), lr=self.lr, betas=(self.beta1, 0.999))
-        optimiser_d = adam(discriminator.parameters(), lr=self.lr, betas=(self.beta1, 0.999))
+    def step(self, context: FitContext) -> Step:
+        generator, discriminator = self.networks.generator, self.networks.discriminator
+        optimiser_g, optimiser_d = self.adam(generator.parameters()), self.adam(discriminator.parameters())
 
         def step(x: Tensor, n: Tensor) -> dict[str, Tensor]:
             with autocast(context):

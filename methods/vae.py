@@ -7,26 +7,23 @@ known; this one has the networks of shared_ae, so that a comparison is about the
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from bench.images import resized
-from bench.method import Epoch, EpochMethod, FitContext, Images, Scores, method
-from bench.methods._autoencoder_networks import Decoder, Encoder
-from bench.methods._dcgan import initialise
-from bench.training import Step, adam, autocast, minimise, scored, seeded, to_device, train
+from bench.method import FitContext, method
+from bench.methods._autoencoder_networks import Decoder, Encoder, EncoderDecoderMethod
+from bench.training import Step, autocast, minimise
 
 
 class Networks(nn.Module):
     """q(z|x) = N(μ(x), σ²(x)) and p(x|z) = N(decoder(z), s²), with one trained deviation s for all pixels."""
 
-    def __init__(self, *, channels: int, size: int, width: int, latent: int, slope: float) -> None:
+    def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
         super().__init__()
-        self.encoder = Encoder(channels=channels, size=size, width=width, latent=2 * latent, slope=slope, bounded=False)
-        self.decoder = Decoder(channels=channels, size=size, width=width, latent=latent, slope=slope)
+        self.encoder = encoder
+        self.decoder = decoder
         self.log_deviation = nn.Parameter(torch.zeros(()))
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -50,48 +47,26 @@ def negative_log_likelihood(x: Tensor, reconstruction: Tensor, log_deviation: Te
 
 
 @method(version="1")
-class VAE(EpochMethod):
+class VAE(EncoderDecoderMethod[Networks]):
     """Anomaly score: the negative evidence lower bound, −log p(x|z) + KL, at the posterior's mean.
 
     - ``score_by``: ``elbo``, or one of its terms: ``reconstruction`` or ``kl``.
     - ``importance_samples``: where not 0, the likelihood itself is estimated with that many weighted samples (Burda et
       al. 2016), drawn from a fixed seed, the same for every image; for ``elbo`` only.
     - ``beta``: weight of the KL term in training. 1 is the bound.
-    - ``image_size``, ``width``, ``latent``, ``slope``, ``epochs``, ``batch_size``, ``lr``: as for shared_ae.
+    - The other parameters: as for shared_ae.
     """
 
     score_by: Literal["elbo", "reconstruction", "kl"] = "elbo"
     importance_samples: int = 0
     beta: float = 1.0
-    epochs: int = 50
-    batch_size: int = 64
     lr: float = 1e-3
-    image_size: int = 32
-    width: int = 64
-    latent: int = 100
-    slope: float = 0.2
+    beta1: float = 0.9
 
-    def fit_epochs(self, images: Images, context: FitContext) -> Iterator[Epoch]:
-        self.device = context.device
-        with seeded(context):
-            self.networks = Networks(
-                channels=images.shape[3], size=self.image_size, width=self.width, latent=self.latent, slope=self.slope
-            )
-            initialise(self.networks)
-        to_device(self.networks, context)
-        yield from train(
-            self.networks,
-            self._step(context),
-            resized(images, self.image_size),
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            context=context,
-        )
+    def build(self, channels: int) -> Networks:
+        return Networks(self.encoder(channels, outputs=2 * self.latent, bounded=False), self.decoder(channels))
 
-    def score(self, images: Images) -> Scores:
-        return scored(self._anomaly, resized(images, self.image_size), device=self.device)
-
-    def _anomaly(self, x: Tensor) -> Tensor:
+    def anomaly(self, x: Tensor) -> Tensor:
         nets = self.networks
         mean, log_variance = nets.posterior(x)
         if self.score_by == "kl":
@@ -114,9 +89,9 @@ class VAE(EpochMethod):
             weights.append(likelihood + prior_over_posterior)
         return math.log(len(weights)) - torch.stack(weights).logsumexp(dim=0)
 
-    def _step(self, context: FitContext) -> Step:
+    def step(self, context: FitContext) -> Step:
         nets = self.networks
-        optimiser = adam(nets.parameters(), lr=self.lr)
+        optimiser = self.adam(nets.parameters())
         generator = torch.Generator(context.device).manual_seed(context.seed)
 
         def step(x: Tensor, n: Tensor) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ METHODS = ",".join(LABELS)
 CLASSES = ",".join("0123456789")
 
 _MARK = "BENCH_TEST_MARK"
-_PATIENCE = 300.0
+_PATIENCE = 600.0
 """Seconds after which a command counts as hung; a machine that others load too may take long."""
 
 
@@ -36,6 +36,13 @@ def eventually(condition: Callable[[], bool], seconds: float = _PATIENCE, what: 
     while not condition():
         assert time.monotonic() < deadline, f"still not after {seconds:g} s: {what or condition}"
         time.sleep(0.02)
+
+
+def python_prints(*arguments: str, folder: Path, python: Path | str = sys.executable, **environment: str) -> str:
+    """What ``python …`` prints in a folder, once it has ended well."""
+    ended = _ended([str(python), *arguments], folder, {**os.environ, **environment})
+    assert ended.returncode == 0, f"{arguments}: {ended.stdout}{ended.stderr}"
+    return ended.stdout
 
 
 def rows(table: str) -> list[list[str]]:
@@ -66,15 +73,7 @@ class Bench:
 
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        return subprocess.run(
-            self._command(arguments),
-            cwd=self.folder,
-            env=self._environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_PATIENCE,
-        )
+        return _ended(self._command(arguments), self.folder, self._environment())
 
     def digits(self, methods: str, classes: str = CLASSES, *options: str) -> subprocess.CompletedProcess[str]:
         """``bench run`` on scikit-learn's digits."""
@@ -175,6 +174,18 @@ class Started:
     def _over(self) -> bool:
         assert self.driver.poll() is None, self.stderr
         return False
+
+
+def _ended(command: Sequence[str], folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_PATIENCE,
+    )
 
 
 def _digits(methods: str, classes: str, options: Sequence[str]) -> list[str]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from cli import python_prints
 from projects import Project
 
 from bench.cli import new
@@ -118,16 +116,7 @@ def checkout(tmp_path: Path) -> Path:
 
 def test_in_a_checkout_the_plugins_lie_beside_the_projects_own_and_are_found_without_more(checkout: Path) -> None:
     def run(*arguments: str) -> str:
-        ended = subprocess.run(
-            [sys.executable, "-m", "bench", *arguments],
-            cwd=checkout,
-            env={**os.environ, "PYTHONPATH": str(checkout)},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert ended.returncode == 0, ended.stderr
-        return ended.stdout
+        return python_prints("-m", "bench", *arguments, folder=checkout, PYTHONPATH=str(checkout))
 
     before = (checkout / "bench.toml").read_text()
     for kind in COMMANDS:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import re
 import shlex
 import shutil
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from cli import python_prints
 
 from bench.store import Record, Store
 
@@ -37,17 +37,7 @@ class Machine:
     def __call__(self, *arguments: str) -> str:
         """What ``python …`` prints, once it has ended well."""
         own = {"BENCH_DATA": str(self.folder / "data"), "CUDA_VISIBLE_DEVICES": ""}
-        ended = subprocess.run(
-            [str(self.python), *arguments],
-            cwd=self.folder,
-            env={**os.environ, **own},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
-        assert ended.returncode == 0, f"{arguments}: {ended.stdout}{ended.stderr}"
-        return ended.stdout
+        return python_prints(*arguments, folder=self.folder, python=self.python, **own)
 
     def bench(self, *arguments: str) -> str:
         return self("-m", "bench", *arguments)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from cli import python_prints
 
 ROOT = Path(__file__).parent.parent
 PARTS = {"bench": "bench", "methods": "bench/methods", "datasets": "bench/datasets"}
@@ -30,9 +28,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     for file in ("bench.toml", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(ROOT / file, source)
     here = ["--no-build-isolation"] if importlib.util.find_spec("setuptools") else []
-    command = [sys.executable, "-m", "pip", "wheel", str(source), "--no-deps", *here, "--wheel-dir", str(built)]
-    made = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    assert made.returncode == 0, made.stdout + made.stderr
+    python_prints("-m", "pip", "wheel", str(source), "--no-deps", *here, "--wheel-dir", str(built), folder=source)
     (file,) = built.glob("oneclass_bench-*.whl")
     return zipfile.ZipFile(file)
 
@@ -57,16 +53,7 @@ def test_the_unpacked_wheel_works_from_anywhere(wheel: zipfile.ZipFile, tmp_path
     wheel.extractall(site)
 
     def run(*arguments: str) -> str:
-        asked = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=elsewhere,
-            env={**os.environ, "PYTHONPATH": str(site)},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert asked.returncode == 0, asked.stderr
-        return asked.stdout
+        return python_prints(*arguments, folder=elsewhere, PYTHONPATH=str(site))
 
     # the installed checkout must not answer in the copy's place
     assert Path(run("-c", "import bench; print(bench.__file__)").strip()).is_relative_to(site)

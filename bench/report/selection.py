@@ -84,7 +84,7 @@ def select(
     setting = max(groups, key=lambda s: (prefer(s), max(map(_ended, groups[s]))))
     kept, notes = _newest_spec(groups.pop(setting), is_current)
     chosen: dict[tuple[str, str, int], Record] = {}
-    for record in sorted(kept, key=lambda r: (is_current(r), _ended(r))):
+    for record in _best_last(kept, is_current):
         chosen[record.job.label, record.job.normal_class, record.job.seed] = record
     _require_same_splits(chosen.values())
     notes += [f"left out: {len(left)} records of {other.describe()}" for other, left in sorted(groups.items(), key=str)]
@@ -100,7 +100,7 @@ def superseded(records: Iterable[Record], is_current: Callable[[Record], bool]) 
     """
     best: dict[tuple[object, ...], Record] = {}
     old = []
-    for record in sorted(records, key=lambda r: (is_current(r), _ended(r))):
+    for record in _best_last(records, is_current):
         job = record.job
         setting = setting_of(record)._replace(dataset_checksum="")
         identity = (setting, job.label, job.normal_class, job.seed)
@@ -110,9 +110,14 @@ def superseded(records: Iterable[Record], is_current: Callable[[Record], bool]) 
     return old
 
 
+def _best_last(records: Iterable[Record], is_current: Callable[[Record], bool]) -> list[Record]:
+    """Records of today's code after the others, and among either the newest last."""
+    return sorted(records, key=lambda record: (is_current(record), _ended(record)))
+
+
 def _newest_spec(records: Sequence[Record], is_current: Callable[[Record], bool]) -> tuple[list[Record], list[str]]:
     newest: dict[str, str] = {}
-    for record in sorted(records, key=lambda r: (is_current(r), _ended(r))):
+    for record in _best_last(records, is_current):
         newest[record.job.label] = record.job.spec
     kept = [record for record in records if record.job.spec == newest[record.job.label]]
     dropped = Counter(record.job.label for record in records if record.job.spec != newest[record.job.label])
