@@ -50,15 +50,17 @@ class Job:
         The profile counts so that a record belongs to one profile. Library versions and hardware do not count; they
         are the record's provenance. The label does not: it follows from the spec and the profile.
         """
-        facts = {"schema": SCHEMA, **dataclasses.asdict(self)}
-        del facts["label"]
-        canonical = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+        facts = {"schema": SCHEMA, **{name: getattr(self, name) for name in _KEY_FIELDS}}
+        return hashlib.sha256(_CANONICAL.encode(facts).encode()).hexdigest()[:32]
 
     @property
     def title(self) -> str:
         """The job in a few words, for progress and errors."""
         return f"{self.label} on {self.dataset}, class {self.normal_class}, seed {self.seed}"
+
+
+_KEY_FIELDS = tuple(field.name for field in dataclasses.fields(Job) if field.name != "label")
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ class Method(ABC):
 
     ``version`` is part of every job's key: change it when the method's numbers change.
     ``timeout`` is how many seconds a job of this method may take, and ``memory`` how many GB its worker may hold, where
-    nobody says otherwise.
+    nobody says otherwise. ``gpu_memory`` is how many GB of a GPU a job needs, for as long as no record tells.
     ``published_used`` is the ledger of the method's published figures: what they used beyond normal training images.
     """
 
@@ -84,6 +84,7 @@ class Method(ABC):
     version: ClassVar[str]
     timeout: ClassVar[float | None] = None
     memory: ClassVar[float | None] = None
+    gpu_memory: ClassVar[float | None] = None
     published_used: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
@@ -171,6 +172,7 @@ def method(
     version: str,
     timeout: float | None = None,
     memory: float | None = None,
+    gpu_memory: float | None = None,
     published_used: tuple[str, ...] = (),
 ) -> Callable[[type[M]], type[M]]:
     """Declare a class as the method of its file: its fields become hyperparameters of the spec.
@@ -186,6 +188,7 @@ def method(
         declared.version = version
         declared.timeout = timeout
         declared.memory = memory
+        declared.gpu_memory = gpu_memory
         declared.published_used = published_used
         for name in ("fit", "fit_epochs"):
             if hasattr(declared, name):

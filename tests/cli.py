@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -73,7 +75,11 @@ class Bench:
 
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        return _ended(self._command(arguments), self.folder, self._environment())
+        return _ended(self.command(*arguments), self.folder, self.all_variables())
+
+    def elsewhere(self, folder: Path) -> Bench:
+        """The same command line in another working folder."""
+        return Bench(folder, self.data, self.plugins, self.environment, self._mark)
 
     def digits(self, methods: str, classes: str = CLASSES, *options: str) -> subprocess.CompletedProcess[str]:
         """``bench run`` on scikit-learn's digits."""
@@ -84,9 +90,9 @@ class Bench:
         errors = self.folder / f"stderr-{uuid.uuid4().hex}"
         with errors.open("w") as err:
             driver = subprocess.Popen(
-                self._command(_digits(methods, classes, options)),
+                self.command(*_digits(methods, classes, options)),
                 cwd=self.folder,
-                env=self._environment(),
+                env=self.all_variables(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=err,
@@ -111,6 +117,15 @@ class Bench:
         """Wait for the last process of this object's commands; fail where one stays."""
         eventually(lambda: not self.processes(), seconds, "no process outlives the run")
 
+    def no_workers(self, seconds: float = 10.0) -> None:
+        """Wait for the last worker to be gone, where a cluster's own processes stay."""
+        eventually(lambda: not self.processes(worker=True), seconds, "no worker outlives the run")
+
+    def events(self) -> list[dict[str, Any]]:
+        """What the logs of all runs tell, in order."""
+        logs = sorted((self.store.folder / "logs").glob("*.jsonl"), key=lambda log: log.stat().st_mtime_ns)
+        return [json.loads(line) for log in logs for line in log.read_text().splitlines()]
+
     def records(self) -> list[Record]:
         """Every record, all of them readable."""
         records, unreadable = self.store.records()
@@ -133,14 +148,20 @@ class Bench:
         paths = [p.with_suffix(s) for p in self.store.folder.glob("*/*/*/[!.]*.json") for s in (".json", ".npz")]
         return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in paths if path.exists()}
 
-    def _command(self, arguments: Sequence[str]) -> list[str]:
+    def command(self, *arguments: str) -> list[str]:
+        """The words of a command line."""
         config = [] if "--help" in arguments else ["--config", str(self.config)]
         return [sys.executable, "-m", "bench", *arguments, *config]
 
-    def _environment(self) -> dict[str, str]:
+    def all_variables(self) -> dict[str, str]:
+        """The environment of its commands."""
+        return {**os.environ, **self.variables()}
+
+    def variables(self) -> dict[str, str]:
+        """What the environment of its commands has beyond that of the tests."""
         # no GPU: these tests are about processes, and the same on every machine
         own = {"BENCH_DATA": str(self.data), "CUDA_VISIBLE_DEVICES": "", _MARK: self._mark}
-        return {**os.environ, **own, **self.environment}
+        return {**own, **self.environment}
 
 
 @dataclass
@@ -208,3 +229,8 @@ class Gate:
 
     def open(self) -> None:
         (self.folder / "open").touch()
+
+    def close(self) -> None:
+        """Hold the jobs that come from now on, and forget those that came before."""
+        for file in self.folder.iterdir():
+            file.unlink()

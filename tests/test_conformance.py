@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +13,6 @@ from bench.errors import BenchError
 from bench.execution.messages import Outcome, Task
 from bench.execution.slots import find_slots
 from bench.execution.supervisor import Supervisor
-from bench.method import ignore_epoch
 from bench.testing import conformance
 from bench.testing.checks import CHECKS
 from bench.testing.subject import open_subject
@@ -81,8 +79,8 @@ def workspace(config: Path) -> Workspace:
 def worker() -> Iterator[Callable[[Task], Outcome]]:
     """One worker for all jobs of this module: starting it is what takes long."""
     (slot,) = find_slots("cpu", workers=1)
-    with Supervisor(slot, threading.Event()) as supervisor:
-        yield lambda task: supervisor.run(task, ignore_epoch)[0]
+    with Supervisor(slot) as supervisor:
+        yield supervisor.run
 
 
 @pytest.fixture

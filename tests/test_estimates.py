@@ -18,7 +18,7 @@ SECONDS = st.lists(st.floats(0.01, 1000), min_size=1, max_size=30)
 
 
 def took(
-    seconds: float, *, train: int = 100, epochs: int = 1, slot: str = "cpu:0", expected: float | None = None, **job: Any
+    seconds: float, *, train: int = 100, epochs: int = 1, device: str = "cpu", expected: float | None = None, **job: Any
 ) -> Record:
     """A done record of ``animals`` whose method took so long, a tenth of it for scoring."""
     return dataclasses.replace(
@@ -26,7 +26,7 @@ def took(
         cost={"fit_seconds": 0.9 * seconds, "score_seconds": 0.1 * seconds},
         split={"fingerprint": "", "train": train},
         parameters={"epochs": epochs},
-        provenance={"slot": slot, EXPECTED: expected},
+        provenance={"device": device, EXPECTED: expected},
     )
 
 
@@ -51,8 +51,8 @@ def test_a_job_takes_the_median_of_its_like_whatever_class_and_seed(estimated: A
 def test_nothing_is_expected_where_nothing_is_known_of_the_method_on_that_device(estimated: Any) -> None:
     assert estimated() is None
     assert estimated(took(1.0, method="other")) is None
-    assert estimated(took(1.0, slot="gpu:0#0")) is None
-    assert estimated(took(1.0, slot="gpu:0#0"), device="cuda") == pytest.approx(1.0)
+    assert estimated(took(1.0, device="cuda:0")) is None
+    assert estimated(took(1.0, device="cuda:0"), device="cuda") == pytest.approx(1.0)
     assert estimated(dataclasses.replace(took(1.0), status="failed")) is None
 
 

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from bench.cli import check, data, inspect, new, records, run, table
+from bench.cli import check, data, inspect, new, records, run, status, table
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("plan")(run.plan)
 app.command("table")(table.table)
-app.command("status")(inspect.status)
+app.command("status")(status.status)
 app.command("show")(inspect.show)
 app.command("export")(records.export)
 app.command("gc")(records.gc)

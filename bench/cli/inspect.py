@@ -1,4 +1,4 @@
-"""``bench list``, ``status``, ``show`` and ``doctor``: what there is, and how it is."""
+"""``bench list``, ``show`` and ``doctor``: what there is, and how it is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from bench.cli import options
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench.store import Record
 
 Listed = Literal["methods", "datasets", "protocols", "suites", "profiles"]
 
@@ -31,46 +30,6 @@ def list_names(
     for row in rows:
         note = f"UNAVAILABLE: {row['problem']}" if row.get("problem") else row["summary"]
         typer.echo(f"{row['name']:{width}}  {note}")
-
-
-def status(as_json: options.Json = False, results: options.Results = None, config: options.Config = None) -> None:
-    """Count the records by dataset, method and status; name those that did not end well."""
-    from bench.store import Store
-    from bench.workspace import open_workspace
-
-    workspace = open_workspace(config, None, results)
-    records, unreadable = Store(workspace.results).records()
-    if as_json:
-        facts = {
-            "results": str(workspace.results),
-            "records": [
-                {
-                    "key": record.job.key,
-                    "status": record.status,
-                    "label": record.job.label,
-                    "dataset": record.job.dataset,
-                    "protocol": record.job.protocol,
-                    "normal_class": record.job.normal_class,
-                    "seed": record.job.seed,
-                    "profile": record.job.profile,
-                    "auroc": record.metrics.get("auroc"),
-                    "reason": record.reason,
-                }
-                for record in records
-            ],
-            "unreadable": [str(error) for error in unreadable],
-        }
-        typer.echo(json.dumps(facts, indent=1))
-        return
-    if not records and not unreadable:
-        typer.echo(f"no records in {workspace.results}; try:  bench run --suite quickstart --methods all")
-        return
-    _print_counts(records)
-    for record in records:
-        if record.status != "done":
-            typer.echo(f"{record.status:8}  {record.job.key[:12]}  {record.job.title}: {record.reason}")
-    for error in unreadable:
-        typer.echo(f"unreadable  {error}")
 
 
 def show(
@@ -159,18 +118,6 @@ def _listed(what: Listed, config_file: Path | None) -> list[dict[str, Any]]:
     registry = Registry("method" if what == "methods" else "dataset", plugin_folders(what, config_file))
     plugins = [registry.find(name) for name in registry.names()]
     return [{"name": p.name, "summary": p.summary, "source": p.source, "problem": p.problem} for p in plugins]
-
-
-def _print_counts(records: list[Record]) -> None:
-    from collections import Counter
-
-    from tabulate import tabulate
-
-    groups = Counter(
-        (r.job.dataset, r.job.protocol, r.job.profile, r.job.label, r.status) for r in records
-    )  # fmt: skip
-    rows = [(*names, number) for names, number in sorted(groups.items())]
-    typer.echo(tabulate(rows, headers=["dataset", "protocol", "profile", "method", "status", "records"]) + "\n")
 
 
 def _problem(check: Any) -> str:

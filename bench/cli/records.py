@@ -12,16 +12,33 @@ from bench.cli import options
 
 
 def export(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="records.csv or records.parquet.")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            help="records.csv or records.parquet; mlflow:URI, as mlflow:sqlite:///mlflow.db or mlflow:http://host:5000 "
+            "(mlflow: alone takes MLflow's own default); wandb:PROJECT or wandb:ENTITY/PROJECT "
+            "(with WANDB_MODE=offline into the folder wandb).",
+        ),
+    ],
     results: options.Results = None,
     config: options.Config = None,
 ) -> None:
-    """Write every record to one table, a row each: figures, costs, parameters, provenance."""
-    from bench.report.frame import write
+    """Write every record to one table, a row each: figures, costs, parameters, provenance.
+
+    Or to an experiment tracker, a run each; a record that is there already is left alone.
+    """
+    from bench.report import frame, trackers
     from bench.report.request import read_records
     from bench.workspace import open_workspace
 
-    typer.echo(f"{write(read_records(open_workspace(config, None, results)), file)} records in {file}")
+    records = read_records(open_workspace(config, None, results))
+    tracker, colon, place = target.partition(":")
+    if not colon or target.endswith(frame.SUFFIXES):
+        typer.echo(f"{frame.write(records, Path(target))} records in {target}")
+    else:
+        written = trackers.export(records, tracker, place)
+        typer.echo(f"{written} records exported to {target}, {len(records) - written} were there already")
 
 
 def gc(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import math
+import os
+import socket
 import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,10 +16,11 @@ import typer
 from bench.cli import options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from bench.execution.estimates import Forecast
+    from bench.execution.executor import Executor
+    from bench.execution.observers import Observer
+    from bench.execution.progress import Progress
     from bench.execution.run import Options, Plan, Result
-    from bench.execution.slots import Slot
     from bench.workspace import Workspace
 
 
@@ -38,8 +42,15 @@ def run(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="METHOD.PARAM=VALUE", help="Override a parameter; repeatable.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Jobs at a time (default: one a core or GPU).")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Jobs at a time, at most (default: as many as there is room for).")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    jobs_per_gpu: Annotated[str, typer.Option(metavar="auto|N", help="Jobs at a time on one GPU.")] = "auto",
+    executor: Annotated[
+        Literal["local", "ray", "dask"], typer.Option(help="Where jobs run: on this machine or on a cluster.")
+    ] = "local",
+    address: Annotated[str | None, typer.Option(help="Of the cluster: see docs/clusters.md.")] = None,
     timeout: Annotated[float | None, typer.Option(min=0.001, help="Seconds that a job may take.")] = None,
     memory: Annotated[float | None, typer.Option(min=0.001, help="GB of main memory that a job may hold.")] = None,
     max_hours: Annotated[
@@ -53,6 +64,10 @@ def run(
         typer.Option(help="Jobs to run: without a record, also those not done, or every one."),
     ] = "missing",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and stop.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress, only what failed and the table.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print events, a line of JSON each, and neither progress nor table.")
+    ] = False,
     results: options.Results = None,
     data: options.Data = None,
     config: options.Config = None,
@@ -62,9 +77,8 @@ def run(
     Stopped at any time, the same command goes on where it was. Exit code 1: some jobs failed (each is named).
     """
     from bench.execution import run as execution
-    from bench.execution.slots import find_slots
+    from bench.execution.executor import open_executor
     from bench.jobs import Request, expand
-    from bench.store import Store
     from bench.workspace import open_workspace
 
     workspace = open_workspace(config, data, results)
@@ -73,18 +87,18 @@ def run(
     )
     title = suite or dataset or ""
     jobs = expand(request, workspace)
-    planned = execution.plan(jobs, Store(workspace.results), rerun, trace)
-    for error in planned.unreadable:
-        print(f"warning: {error}", file=sys.stderr)  # noqa: T201
-    slots = find_slots(device, workers)
-    execution.expect(planned, workspace, slots[0].device.partition(":")[0])
-    if dry_run:
-        _print_plan(title, planned, slots)
-        return
-    seconds = math.inf if max_hours is None else 3600 * max_hours
-    chosen = execution.Options(timeout=timeout, memory=memory, max_seconds=seconds, trace=trace, rerun=rerun)
-    result = _execute(title, planned, workspace, chosen, slots)
-    _print_tables(result, workspace, suite)
+    with open_executor(executor, address, device, workers, _jobs_per_gpu(jobs_per_gpu)) as places:
+        planned = execution.plan(jobs, workspace, places.device, rerun, trace)
+        for error in planned.unreadable:
+            print(f"warning: {error}", file=sys.stderr)  # noqa: T201
+        if dry_run:
+            _print_plan(title, planned, places)
+            return
+        seconds = math.inf if max_hours is None else 3600 * max_hours
+        chosen = execution.Options(timeout=timeout, memory=memory, max_seconds=seconds, trace=trace, rerun=rerun)
+        result = _execute(title, planned, workspace, places, chosen, quiet, as_json)
+    if not as_json:
+        _print_tables(result, workspace, suite)
     _finish(result, planned)
 
 
@@ -94,13 +108,14 @@ def plan(**options: Any) -> None:
     run(**options, dry_run=True)
 
 
+_NOT_FOR_PLAN = ("dry_run", "max_hours", "quiet", "as_json")
 _signature = inspect.signature(run, eval_str=True)
 plan.__signature__ = _signature.replace(  # type: ignore[attr-defined]  # typer reads the options from it
-    parameters=[parameter for name, parameter in _signature.parameters.items() if name not in ("dry_run", "max_hours")]
+    parameters=[parameter for name, parameter in _signature.parameters.items() if name not in _NOT_FOR_PLAN]
 )
 
 
-def _print_plan(title: str, planned: Plan, slots: Sequence[Slot]) -> None:
+def _print_plan(title: str, planned: Plan, executor: Executor) -> None:
     from collections import defaultdict
 
     from bench.execution.estimates import makespan
@@ -118,8 +133,8 @@ def _print_plan(title: str, planned: Plan, slots: Sequence[Slot]) -> None:
     if planned.expected:
         in_order = [planned.expected[job.key] for job in planned.pending if job.key in planned.expected]
         typer.echo(
-            f"expected: {clock(sum(in_order))} of computing, {clock(makespan(in_order, len(slots)))} on "
-            f"{_described(slots)}, longest first"
+            f"expected: {clock(sum(in_order))} of computing, {clock(makespan(in_order, max(1, executor.slots)))} on "
+            f"{_described(executor)}, longest first"
         )
     if unknown := len(planned.pending) - len(planned.expected):
         typer.echo(f"not in this: {unknown} jobs of whose method no record on this kind of device is here")
@@ -128,25 +143,65 @@ def _print_plan(title: str, planned: Plan, slots: Sequence[Slot]) -> None:
         typer.echo(f"earlier estimates were off by {error} (median over {planned.accuracy.records} jobs)")
 
 
-def _described(slots: Sequence[Slot]) -> str:
-    devices = ", ".join(dict.fromkeys(slot.device for slot in slots))
-    return f"{len(slots)} {'slot' if len(slots) == 1 else 'slots'} ({devices})"
+def _described(executor: Executor) -> str:
+    slots = executor.slots
+    return f"{slots} {'slot' if slots == 1 else 'slots'} ({executor.device}) of {executor.place}"
 
 
-def _execute(title: str, planned: Plan, workspace: Workspace, chosen: Options, slots: Sequence[Slot]) -> Result:
+def _jobs_per_gpu(text: str) -> int | Literal["auto"]:
+    if text == "auto" or text.isdecimal():
+        return "auto" if text == "auto" else int(text)
+    raise typer.BadParameter(f"{text!r} is neither auto nor a number", param_hint="--jobs-per-gpu")
+
+
+def _execute(
+    title: str,
+    planned: Plan,
+    workspace: Workspace,
+    executor: Executor,
+    chosen: Options,
+    quiet: bool,
+    as_json: bool,
+) -> Result:
+    from bench.execution.estimates import Forecast
+    from bench.execution.observers import Events, Observers, open_log
+    from bench.execution.run import prepare, run
+    from bench.provenance import command
+    from bench.store import Store
+
+    tasks = prepare(planned, workspace, chosen)
+    pending = len(tasks)
+    facts = {"jobs": len(planned.jobs), "recorded": len(planned.jobs) - pending, "pending": pending}
+    forecast = Forecast(planned.pending, planned.expected, lambda: executor.slots)
+    with contextlib.ExitStack() as open_until_the_end:
+        streams = [sys.stdout] if as_json else []
+        if pending:
+            streams.append(open_until_the_end.enter_context(open_log(workspace.results)))
+        events = [Events(stream, forecast.left) for stream in streams]
+        observers: list[Observer] = [forecast, *events]
+        if not (quiet or as_json):
+            observers.append(open_until_the_end.enter_context(_progress(title, facts, workspace, executor, forecast)))
+        for each in events:
+            each.write("run", title=title, command=command(), pid=os.getpid(), host=socket.gethostname(), **facts)
+        result = run(planned, tasks, Store(workspace.results), executor, Observers(observers), chosen)
+        for each in events:
+            each.write("finished", failed=len(result.failed), missing=result.missing, signal=result.signal)
+    return result
+
+
+def _progress(
+    title: str, facts: dict[str, int], workspace: Workspace, executor: Executor, forecast: Forecast
+) -> Progress:
     from rich.console import Console
 
     from bench.execution.progress import Progress
-    from bench.execution.run import run
 
-    there = len(planned.jobs) - len(planned.pending)
     typer.echo(
-        f"{title}: {len(planned.jobs)} jobs, {there} recorded, {len(planned.pending)} to run on {_described(slots)}; "
-        f"records in {workspace.results}",
+        f"{title}: {facts['jobs']} jobs, {facts['recorded']} recorded, {facts['pending']} to run on "
+        f"{_described(executor)}; records in {workspace.results}",
         err=True,
     )
-    progress = Progress(Console(stderr=True), title, len(planned.pending))
-    return run(planned, workspace, slots, progress, chosen)
+    return Progress(Console(stderr=True), title, facts["pending"], forecast)
 
 
 def _print_tables(result: Result, workspace: Workspace, suite: str | None) -> None:

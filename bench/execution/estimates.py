@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import heapq
 import statistics
+import threading
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from bench.execution.observers import Observer
 from bench.jobs import Job
 from bench.protocols import protocol
 from bench.specs import Value, parse_spec
@@ -16,6 +19,9 @@ from bench.workspace import Workspace
 
 EXPECTED = "expected_seconds"
 """Name, in a record's provenance, of what its job was expected to take."""
+
+GPU_ROOM = 1.3
+"""How much more of a GPU's memory a job takes than its tensors do at their peak."""
 
 
 class Estimates:
@@ -67,6 +73,81 @@ class Estimates:
         return self._work[place]
 
 
+class Forecast(Observer):
+    """How long the rest of a run will take: by what its jobs are expected to take, or else took so far on average."""
+
+    def __init__(self, pending: Iterable[Job], expected: Mapping[str, float], slots: Callable[[], int]) -> None:
+        self._expected = expected
+        self._slots = slots
+        self._lock = threading.Lock()
+        self._began: dict[str, float] = {}
+        self._took = 0.0
+        self._ended = 0
+        self._unknown = 0
+        self._known = 0.0
+        for job in pending:
+            self._count(job.key, 1)
+
+    def started(self, slot: str, job: Job) -> None:
+        with self._lock:
+            self._began[job.key] = time.monotonic()
+
+    def ended(self, record: Record) -> None:
+        with self._lock:
+            began = self._began.pop(record.job.key, None)
+            if began is not None:
+                self._took += time.monotonic() - began
+                self._ended += 1
+            self._count(record.job.key, -1)
+
+    def left(self) -> float | None:
+        """Seconds until the last job will have ended; None as long as nothing tells."""
+        with self._lock:
+            if self._unknown and not self._ended:
+                return None
+            usual = self._took / self._ended if self._ended else 0.0
+            now = time.monotonic()
+            under_way = [(self._expected.get(key, usual), now - began) for key, began in self._began.items()]
+            spent = sum(min(expected, elapsed) for expected, elapsed in under_way)
+            longest = max((expected - elapsed for expected, elapsed in under_way), default=0.0)
+            return max(0.0, longest, (self._known + self._unknown * usual - spent) / max(1, self._slots()))
+
+    def _count(self, key: str, sign: int) -> None:
+        if key in self._expected:
+            self._known += sign * self._expected[key]
+        else:
+            self._unknown += sign
+
+
+class GpuNeeds(Observer):
+    """How much memory of a GPU a job will need, from the largest of the records like it.
+
+    The nearest of these that has records: the same spec on the same dataset; the same method there.
+    """
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self._peaks: dict[tuple[str, ...], float] = {}
+        for record in records:
+            self.ended(record)
+
+    def bytes(self, job: Job) -> float | None:
+        """Bytes, with room for what torch keeps beside what it uses; None where no record tells."""
+        near, far = self._likenesses(job)
+        peak = self._peaks.get(near, self._peaks.get(far))
+        return None if peak is None else peak * GPU_ROOM
+
+    def ended(self, record: Record) -> None:
+        if record.status == "done" and device_kind(record) == "cuda":
+            for likeness in self._likenesses(record.job):
+                peak = float(record.cost["peak_memory_bytes"])
+                self._peaks[likeness] = max(peak, self._peaks.get(likeness, 0.0))
+
+    @staticmethod
+    def _likenesses(job: Job) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        there = (job.method, job.precision, job.dataset)
+        return (*there, job.spec), there
+
+
 @dataclass(frozen=True)
 class Accuracy:
     """How far earlier estimates were off: over how many records, and the median of |expected − actual| / actual."""
@@ -100,7 +181,7 @@ def seconds_of(record: Record) -> float:
 
 def device_kind(record: Record) -> str:
     """``cpu`` or ``cuda``."""
-    return "cuda" if str(record.provenance.get("slot", "")).startswith("gpu") else "cpu"
+    return str(record.provenance.get("device", "cpu")).partition(":")[0]
 
 
 def _likenesses(job: Job) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:

@@ -4,50 +4,72 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from bench.execution.executor import Watch
 from bench.execution.messages import Outcome, Task
-from bench.execution.slots import Slot
-from bench.execution.supervisor import Interrupted, Supervisor
-from bench.method import Epoch
-
-Begin = Callable[[Slot, Task], bool]
-"""Called before a task; False leaves it out (another run has done it meanwhile)."""
-OnEpoch = Callable[[Slot, Epoch], None]
-End = Callable[[Slot, Task, Outcome, list[dict[str, Any]]], None]
-"""Called with a task's outcome and its earlier attempts."""
+from bench.execution.slots import Interrupted, Slot
+from bench.execution.supervisor import Supervisor
 
 
-def execute(
-    tasks: Sequence[Task], slots: Sequence[Slot], stop: threading.Event, begin: Begin, on_epoch: OnEpoch, end: End
-) -> None:
-    """Run every task once, in order, as slots become free. Returns early, all workers ended, when ``stop`` is set.
+@dataclass(frozen=True)
+class Local:
+    """The slots of this machine."""
 
-    The callbacks are called from the slots' threads. What they raise stops the run and is raised here.
-    """
-    from joblib import Parallel, delayed
+    places: Sequence[Slot]
 
-    waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
-    for task in tasks:
-        waiting.put(task)
+    @property
+    def device(self) -> str:
+        return self.places[0].device.partition(":")[0]
 
-    def serve(slot: Slot) -> None:
-        try:
-            with Supervisor(slot, stop) as supervisor:
-                while not stop.is_set():
-                    try:
-                        task = waiting.get_nowait()
-                    except queue.Empty:
-                        return
-                    if begin(slot, task):
-                        outcome, attempts = supervisor.run(task, lambda epoch: on_epoch(slot, epoch))
-                        end(slot, task, outcome, attempts)
-        except Interrupted:
-            return
-        except BaseException:
-            stop.set()
-            raise
+    @property
+    def slots(self) -> int:
+        return len(self.places)
 
-    used = slots[: max(1, len(tasks))]
-    Parallel(n_jobs=len(used), backend="threading")(delayed(serve)(slot) for slot in used)
+    @property
+    def place(self) -> str:
+        return "this machine"
+
+    def execute(self, tasks: Sequence[Task], stop: threading.Event, watch: Watch) -> None:
+        from joblib import Parallel, delayed
+
+        waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
+        for task in tasks:
+            waiting.put(task)
+        used = self.places[: max(1, len(tasks))]
+        Parallel(n_jobs=len(used), backend="threading")(delayed(_serve)(slot, waiting, stop, watch) for slot in used)
+
+
+def _serve(slot: Slot, waiting: queue.SimpleQueue[Task], stop: threading.Event, watch: Watch) -> None:
+    try:
+        with Supervisor(slot) as supervisor:
+            while not stop.is_set():
+                try:
+                    task = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                if watch.admit(task):
+                    outcome, attempts = _outcome(task, supervisor, stop, watch)
+                    watch.ended(task, outcome, attempts)
+    except Interrupted:
+        return
+    except BaseException:
+        stop.set()
+        raise
+
+
+def _outcome(
+    task: Task, supervisor: Supervisor, stop: threading.Event, watch: Watch
+) -> tuple[Outcome, list[dict[str, Any]]]:
+    """What a task came to, and its earlier attempts. The second attempt has its GPU to itself."""
+    slot, attempts = supervisor.slot, []
+    for alone in (False, True):
+        with slot.held(watch.gpu_memory(task), stop, alone):
+            watch.started(slot.name, task)
+            outcome = supervisor.run(task, lambda epoch: watch.epoch(task, epoch), stop)
+        if alone or not outcome.worth_repeating:
+            break
+        attempts.append(outcome.as_attempt)
+    return outcome, attempts

@@ -47,6 +47,8 @@ def measure(task: Task, report: Callable[[Epoch], None]) -> Outcome:
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and each becomes a record
         status: Status = "oom" if _out_of_memory(error) else "failed"
         return Outcome(status, epochs=epochs, error=describe(error))
+    finally:
+        memory.release(task.device)
 
 
 def describe(error: BaseException) -> dict[str, Any]:
@@ -102,7 +104,7 @@ def _measured(task: Task, report: Callable[[Epoch], None], epochs: list[dict[str
         traced=task.trace,
         oracle_candidates=candidates,
         ledger={"used": used, "published": list(detector.published_used)},
-        hardware=accelerator(task.device),
+        provenance=accelerator(task.device),
         arrays={"scores": scores, "labels": split.test_labels, "indices": split.test},
     )
 

@@ -20,6 +20,14 @@ def reset_peak(device: str) -> None:
             Path("/proc/self/clear_refs").write_text("5")
 
 
+def release(device: str) -> None:
+    """Give back what torch keeps of a GPU for later: other jobs may be waiting for it."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.empty_cache()
+
+
 def peak(device: str) -> int:
     """Bytes: of GPU memory allocated by torch on a GPU, else of the process's resident memory."""
     if device.startswith("cuda"):

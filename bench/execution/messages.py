@@ -26,6 +26,8 @@ class Task:
     """Seconds."""
     memory: float = math.inf
     """Bytes that the worker with all its processes may hold in main memory."""
+    gpu_memory: float = math.inf
+    """Bytes of a GPU that its method says it needs."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,18 @@ class Outcome:
     error: dict[str, Any] | None = None
     over_limit: bool = False
     """Whether it was ended at its own memory limit, which another attempt would meet again."""
-    hardware: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
     arrays: Arrays | None = None
+
+    @property
+    def worth_repeating(self) -> bool:
+        """Whether it may have been the machine's fault, or that of a neighbour on the same GPU."""
+        return self.status in ("killed", "oom") and not self.over_limit
+
+    @property
+    def as_attempt(self) -> dict[str, Any]:
+        """What a record keeps of it once the task is started again."""
+        return {"status": self.status, **(self.error or {})}
 
 
 @dataclass(frozen=True)

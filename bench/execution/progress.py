@@ -1,19 +1,21 @@
-"""What a run shows while it goes on: a live display on a terminal, plain lines elsewhere."""
+"""What a run shows while it goes on: a live board on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from bench.execution.slots import Slot
+from bench.execution.estimates import Forecast
+from bench.execution.observers import Observer
 from bench.jobs import Job
 from bench.method import Epoch
 from bench.store import Record
@@ -26,26 +28,78 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}"
 
 
-class Progress:
-    """Counts jobs and shows them; its methods may be called from any thread."""
+@dataclass
+class Line:
+    """A running job: where, what, and how far it is."""
 
-    def __init__(self, console: Console, title: str, total: int) -> None:
+    slot: str
+    title: str
+    state: str = ""
+
+
+@dataclass
+class Board:
+    """A run at one moment: how many jobs there are, how many ended, which are running, how long the rest will take."""
+
+    title: str
+    total: int
+    done: int = 0
+    failed: int = 0
+    left: float | None = None
+    running: dict[str, Line] = field(default_factory=dict)
+
+    def started(self, key: str, slot: str, title: str) -> None:
+        self.running[key] = Line(slot, title)
+
+    def epoch(self, key: str, number: int, total: int, losses: Mapping[str, float | None]) -> None:
+        if line := self.running.get(key):
+            shown = "  ".join(f"{name} {loss:.4g}" for name, loss in losses.items() if loss is not None)
+            line.state = f"epoch {number}/{total}  {shown}"
+
+    def ended(self, key: str, status: str, left: float | None) -> None:
+        self.running.pop(key, None)
+        self.done += 1
+        self.failed += status != "done"
+        self.left = left
+
+    def read(self, event: Mapping[str, Any]) -> None:
+        """Take in an event of a run's log."""
+        match event["event"]:
+            case "started":
+                self.started(event["key"], event["slot"], event["job"])
+            case "epoch":
+                self.epoch(event["key"], event["number"], event["total"], event["losses"])
+            case "ended":
+                self.ended(event["key"], event["status"], event["left"])
+
+    @property
+    def counts(self) -> str:
+        """Ended, failed, running and waiting jobs in a line."""
+        waiting = self.total - self.done - len(self.running)
+        failed = f", {self.failed} failed" if self.failed else ""
+        left = f"  about {clock(self.left)} left" if self.left else ""
+        return f"{self.done}/{self.total} ended{failed}, {len(self.running)} running, {waiting} waiting{left}"
+
+    def rendered(self, elapsed: float | None = None) -> RenderableType:
+        """The board for a terminal."""
+        head = Table.grid(padding=(0, 2))
+        bar = ProgressBar(total=max(self.total, 1), completed=self.done, width=30)
+        head.add_row(f"[bold]{self.title}", bar, self.counts, clock(elapsed) if elapsed is not None else "")
+        lines = Table.grid(padding=(0, 2))
+        for line in sorted(self.running.values(), key=lambda line: line.slot):
+            lines.add_row(f"[dim]{line.slot}", line.title, line.state)
+        return Group(head, lines)
+
+
+class Progress(Observer):
+    """Shows a run to whoever started it. Use it as a context."""
+
+    def __init__(self, console: Console, title: str, total: int, forecast: Forecast) -> None:
         self._console = console
-        self._total = total
-        self._done = self._failed = 0
+        self._forecast = forecast
+        self._board = Board(title, total)
         self._began = time.monotonic()
         self._lock, self._printing = threading.Lock(), threading.Lock()
-        self._lines: dict[str, tuple[str, str]] = {}
-        self._bar = Bar(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[failures]}"),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
-            console=console,
-        )
-        self._task = self._bar.add_task(title, total=total, failures="", left="")
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Self:
@@ -58,48 +112,31 @@ class Progress:
     ) -> None:
         self._live.stop()
 
-    def started(self, slot: Slot, job: Job) -> None:
-        """A slot has taken up a job."""
+    def started(self, slot: str, job: Job) -> None:
         with self._lock:
-            self._lines[slot.name] = (job.title, "")
+            self._board.started(job.key, slot, job.title)
 
-    def epoch(self, slot: Slot, epoch: Epoch) -> None:
-        """The job in a slot has finished an epoch."""
-        losses = "  ".join(f"{name} {loss:.4g}" for name, loss in epoch.losses.items())
+    def epoch(self, job: Job, epoch: Epoch) -> None:
         with self._lock:
-            title = self._lines.get(slot.name, ("", ""))[0]
-            self._lines[slot.name] = (title, f"epoch {epoch.number}/{epoch.total}  {losses}")
+            self._board.epoch(job.key, epoch.number, epoch.total, epoch.losses)
 
-    def ended(self, slot: Slot, record: Record) -> None:
-        """A job has its record."""
+    def ended(self, record: Record) -> None:
         with self._printing:  # so that lines come in the order of their numbers
             with self._lock:
-                self._lines.pop(slot.name, None)
-                self._done += 1
-                self._failed += record.status != "done"
-                failures = f"[red]{self._failed} failed" if self._failed else ""
-                self._bar.update(self._task, completed=self._done, failures=failures, left=self._left())
+                self._board.ended(record.job.key, record.status, self._forecast.left())
                 line = self._line(record)
             # not under that lock: printing redraws the live display, which takes it itself
             if not self._console.is_terminal or record.status != "done":
                 self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _line(self, record: Record) -> str:
-        width = len(str(self._total))
-        start = f"[{self._done:{width}}/{self._total}] {record.status:8} {record.job.title}"
+        width = len(str(self._board.total))
+        start = f"[{self._board.done:{width}}/{self._board.total}] {record.status:8} {record.job.title}"
         if record.status != "done":
             return f"{start}: {record.reason}"
         seconds = record.cost["fit_seconds"] + record.cost["score_seconds"]
         return f"{start}  AUROC {record.metrics['auroc']:.3f}  {seconds:.1f} s"
 
-    def _left(self) -> str:
-        remaining = (time.monotonic() - self._began) / self._done * (self._total - self._done)
-        return f"about {clock(remaining)} left" if remaining else ""
-
     def _render(self) -> RenderableType:
         with self._lock:
-            rows = sorted(self._lines.items())
-        table = Table.grid(padding=(0, 2))
-        for slot, (title, state) in rows:
-            table.add_row(f"[dim]{slot}", title, state)
-        return Group(self._bar, table)
+            return self._board.rendered(time.monotonic() - self._began)

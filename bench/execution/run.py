@@ -15,14 +15,13 @@ from typing import Any, Literal, NamedTuple
 
 from bench import dataset as datasets
 from bench.errors import BenchError
-from bench.execution.estimates import EXPECTED, Accuracy, Estimates, accuracy
-from bench.execution.local import execute
+from bench.execution.estimates import EXPECTED, Accuracy, Estimates, GpuNeeds, accuracy
+from bench.execution.executor import Executor
 from bench.execution.messages import Outcome, Task
-from bench.execution.progress import Progress
-from bench.execution.slots import Slot
+from bench.execution.observers import Observer
 from bench.jobs import Job
-from bench.method import Method
-from bench.provenance import command, environment
+from bench.method import Epoch, Method
+from bench.provenance import command
 from bench.specs import parse_spec
 from bench.store import Record, RecordUnreadable, Store
 from bench.workspace import Workspace
@@ -35,7 +34,7 @@ Rerun = Literal["missing", "failed", "all"]
 class Plan:
     """The jobs of a run, those of them to be done, and the records that are there already.
 
-    After ``expect`` also the seconds that the pending jobs are expected to take, by key, where records tell.
+    ``expected``: seconds that pending jobs will take, by key, where records tell.
     """
 
     jobs: Sequence[Job]
@@ -44,6 +43,7 @@ class Plan:
     unreadable: list[RecordUnreadable] = field(default_factory=list)
     expected: dict[str, float] = field(default_factory=dict)
     accuracy: Accuracy | None = None
+    gpu_needs: GpuNeeds = field(default_factory=lambda: GpuNeeds([]))
 
 
 @dataclass
@@ -67,77 +67,97 @@ class Result:
         return sum(job.key not in self.records for job in self.jobs)
 
 
-def plan(jobs: Sequence[Job], store: Store, rerun: Rerun = "missing", trace: bool = False) -> Plan:
-    """Hold the jobs against the store. A record without the wanted trace, or one that cannot be read, is missing."""
-    found = Plan(jobs)
-    for job in jobs:
-        record = None
-        try:
-            record = store.get(job)
-        except RecordUnreadable as error:
-            found.unreadable.append(error)
-        if record is not None:
-            found.records[job.key] = record
-        if _wanted(record, rerun, trace):
-            found.pending.append(job)
+def plan(jobs: Sequence[Job], workspace: Workspace, device: str, rerun: Rerun = "missing", trace: bool = False) -> Plan:
+    """Hold the jobs against the records in the results folder, and put those to be done in order, the longest first.
+
+    A record without the wanted trace, or one that cannot be read, is missing. A long job that starts last would keep
+    one slot busy and the others waiting; what nothing is known of comes first of all. ``device``: cpu or cuda.
+    """
+    records, unreadable = Store(workspace.results).records()
+    by_key = {record.job.key: record for record in records}
+    found = Plan(jobs, unreadable=unreadable, accuracy=accuracy(records), gpu_needs=GpuNeeds(records))
+    found.records = {job.key: by_key[job.key] for job in jobs if job.key in by_key}
+    found.pending = [job for job in jobs if _wanted(found.records.get(job.key), rerun, trace)]
+    if found.pending:
+        estimates = Estimates(records, workspace, device)
+        known = {job.key: estimates.seconds(job) for job in found.pending}
+        found.expected = {key: seconds for key, seconds in known.items() if seconds is not None}
+        found.pending.sort(key=lambda job: -found.expected.get(job.key, math.inf))
     return found
 
 
-def expect(planned: Plan, workspace: Workspace, device: str) -> None:
-    """Estimate the pending jobs from the records in the results folder, and put the longest first.
+def prepare(planned: Plan, workspace: Workspace, options: Options) -> list[Task]:
+    """A task for each pending job, in order.
 
-    A long job that starts last keeps one slot busy and the others waiting. What nothing is known of comes first of all.
+    Raises BenchError where a dataset was altered or the results folder cannot be written, before anything is computed.
     """
-    if not planned.pending:
-        return
-    records, _ = Store(workspace.results).records()
-    estimates = Estimates(records, workspace, device)
-    known = {job.key: estimates.seconds(job) for job in planned.pending}
-    planned.expected = {key: seconds for key, seconds in known.items() if seconds is not None}
-    planned.pending.sort(key=lambda job: -planned.expected.get(job.key, math.inf))
-    planned.accuracy = accuracy(records)
+    tasks = _tasks(planned.pending, workspace, options)
+    if tasks:
+        Store(workspace.results).require_writable()
+    return tasks
 
 
-def run(planned: Plan, workspace: Workspace, slots: Sequence[Slot], progress: Progress, options: Options) -> Result:
-    """Do the pending jobs and store their records as they come.
+def run(
+    planned: Plan, tasks: Sequence[Task], store: Store, executor: Executor, observer: Observer, options: Options
+) -> Result:
+    """Do the tasks of a plan and store the records as they come.
 
     Ctrl-C (or SIGTERM) starts nothing new, ends the workers and returns; a second one is not waited for.
     Raises BenchError where the results folder cannot be written.
     """
-    store = Store(workspace.results)
     result = Result(planned.jobs, dict(planned.records))
-    if not planned.pending:
+    if not tasks:
         return result
-    tasks = _tasks(planned.pending, workspace, options)
-    store.require_writable()
-    began: dict[str, str] = {}
-    deadline = time.monotonic() + options.max_seconds
-
-    def begin(slot: Slot, task: Task) -> bool:
-        if time.monotonic() + planned.expected.get(task.job.key, 0.0) > deadline:
-            result.unfit.append(task.job)
-            return False
-        if options.rerun == "missing" and (theirs := _done_elsewhere(store, task)):
-            result.records[task.job.key] = theirs
-            progress.ended(slot, theirs)
-            return False
-        began[task.job.key] = _now()
-        progress.started(slot, task.job)
-        return True
-
-    def end(slot: Slot, task: Task, outcome: Outcome, attempts: list[dict[str, Any]]) -> None:
-        expected = planned.expected.get(task.job.key)
-        record = _record(task.job, slot, outcome, attempts, began[task.job.key], expected)
-        store.put(record, outcome.arrays)
-        result.records[task.job.key] = record
-        progress.ended(slot, record)
-
     for job in planned.pending:
         result.records.pop(job.key, None)
-    with _stopping() as (stop, received), progress:
-        execute(tasks, slots, stop, begin, progress.epoch, end)
+    with _stopping() as (stop, received):
+        executor.execute(tasks, stop, _Recorder(planned, store, options, observer, result))
     result.signal = received[0] if received else None
     return result
+
+
+class _Recorder:
+    """Lets tasks in, and makes records of their outcomes."""
+
+    def __init__(self, planned: Plan, store: Store, options: Options, observer: Observer, result: Result) -> None:
+        self._planned = planned
+        self._store = store
+        self._options = options
+        self._observer = observer
+        self._result = result
+        self._began: dict[str, str] = {}
+        self._deadline = time.monotonic() + options.max_seconds
+
+    def admit(self, task: Task) -> bool:
+        if time.monotonic() + self._planned.expected.get(task.job.key, 0.0) > self._deadline:
+            self._result.unfit.append(task.job)
+            return False
+        if self._options.rerun == "missing" and (theirs := _done_elsewhere(self._store, task)):
+            self._keep(theirs)
+            return False
+        return True
+
+    def gpu_memory(self, task: Task) -> float:
+        measured = self._planned.gpu_needs.bytes(task.job)
+        return task.gpu_memory if measured is None else measured
+
+    def started(self, slot: str, task: Task) -> None:
+        self._began.setdefault(task.job.key, _now())
+        self._observer.started(slot, task.job)
+
+    def epoch(self, task: Task, epoch: Epoch) -> None:
+        self._observer.epoch(task.job, epoch)
+
+    def ended(self, task: Task, outcome: Outcome, attempts: list[dict[str, Any]]) -> None:
+        key = task.job.key
+        record = _record(task.job, outcome, attempts, self._began.get(key, _now()), self._planned.expected.get(key))
+        self._store.put(record, outcome.arrays)
+        self._keep(record)
+
+    def _keep(self, record: Record) -> None:
+        self._result.records[record.job.key] = record
+        self._planned.gpu_needs.ended(record)
+        self._observer.ended(record)
 
 
 @dataclass(frozen=True)
@@ -193,16 +213,18 @@ def _tasks(jobs: Sequence[Job], workspace: Workspace, options: Options) -> list[
             trace=options.trace,
             timeout=limits[job.method].timeout,
             memory=limits[job.method].memory,
+            gpu_memory=limits[job.method].gpu_memory,
         )
         for job in jobs
     ]
 
 
 class _Limits(NamedTuple):
-    """Seconds and bytes that a job may take."""
+    """Seconds and bytes that a job may take, and bytes of a GPU that it is said to need."""
 
     timeout: float
     memory: float
+    gpu_memory: float
 
 
 def _limits(method: str, workspace: Workspace, options: Options) -> _Limits:
@@ -216,12 +238,11 @@ def _limits(method: str, workspace: Workspace, options: Options) -> _Limits:
     return _Limits(
         timeout=next(each for each in timeouts if each is not None),
         memory=next((1e9 * each for each in gigabytes if each is not None), math.inf),
+        gpu_memory=1e9 * declared.gpu_memory if declared and declared.gpu_memory is not None else math.inf,
     )
 
 
-def _record(
-    job: Job, slot: Slot, outcome: Outcome, attempts: list[dict[str, Any]], began: str, expected: float | None
-) -> Record:
+def _record(job: Job, outcome: Outcome, attempts: list[dict[str, Any]], began: str, expected: float | None) -> Record:
     return Record(
         job=job,
         status=outcome.status,
@@ -236,9 +257,7 @@ def _record(
         error=outcome.error,
         attempts=attempts,
         provenance={
-            **environment(),
-            **outcome.hardware,
-            "slot": slot.name,
+            **outcome.provenance,
             EXPECTED: expected,
             "command": command(),
             "started": began,

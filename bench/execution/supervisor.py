@@ -15,13 +15,13 @@ import time
 from collections.abc import Callable
 from multiprocessing import Pipe
 from types import TracebackType
-from typing import IO, Any, Self
-
-import psutil
+from typing import IO, Any, Protocol, Self
 
 from bench.execution.messages import Outcome, Ready, Task
-from bench.execution.slots import Slot
-from bench.method import Epoch
+from bench.execution.processes import family, kill, resident
+from bench.execution.slots import TICK_SECONDS, Interrupted, Slot
+from bench.method import Epoch, ignore_epoch
+from bench.provenance import environment
 
 LOG_BYTES = 64 * 1024
 """How much of a worker's last output is kept."""
@@ -29,22 +29,22 @@ START_SECONDS = 300.0
 """How long a worker may take to start, torch's import on a cold disk included."""
 GRACE_SECONDS = 2.0
 """Between asking a worker to end and killing it."""
-TICK_SECONDS = 0.1
-"""How often a waiting supervisor looks whether it should stop."""
-RETRIED = ("killed", "oom")
-"""Endings that may be the machine's fault; such a task is started once more."""
 
 
-class Interrupted(Exception):
-    """The run was asked to stop; the task that was under way left nothing behind."""
+class Stop(Protocol):
+    """What tells a supervisor that the run was asked to stop."""
+
+    def is_set(self) -> bool: ...
+
+
+NEVER: Stop = threading.Event()
 
 
 class Supervisor:
     """Runs tasks one at a time in its worker. Use it as a context: leaving it ends the worker."""
 
-    def __init__(self, slot: Slot, stop: threading.Event) -> None:
+    def __init__(self, slot: Slot) -> None:
         self.slot = slot
-        self._stop = stop
         self._worker: _Worker | None = None
 
     def __enter__(self) -> Self:
@@ -53,26 +53,25 @@ class Supervisor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the worker with all its processes."""
         self._end_worker()
 
-    def run(self, task: Task, on_epoch: Callable[[Epoch], None]) -> tuple[Outcome, list[dict[str, Any]]]:
-        """The outcome of a task, and the earlier attempts where it was started again.
+    def run(self, task: Task, on_epoch: Callable[[Epoch], None] = ignore_epoch, stop: Stop = NEVER) -> Outcome:
+        """The outcome of a task. Raises Interrupted when the run is stopped meanwhile."""
+        outcome = self._attempt(dataclasses.replace(task, device=self.slot.device), on_epoch, stop)
+        where = {**environment(), "slot": self.slot.name, **outcome.provenance}
+        return dataclasses.replace(outcome, provenance=where)
 
-        Raises Interrupted when the run is stopped meanwhile.
-        """
-        task = dataclasses.replace(task, device=self.slot.device)
-        outcome = self._attempt(task, on_epoch)
-        if outcome.status not in RETRIED or outcome.over_limit:
-            return outcome, []
-        return self._attempt(task, on_epoch), [{"status": outcome.status, **(outcome.error or {})}]
-
-    def _attempt(self, task: Task, on_epoch: Callable[[Epoch], None]) -> Outcome:
+    def _attempt(self, task: Task, on_epoch: Callable[[Epoch], None], stop: Stop) -> Outcome:
         try:
             if self._worker is None:
                 self._worker = _Worker(self.slot)
-                self._await(self._worker, time.monotonic() + START_SECONDS, lambda message: None, Ready)
+                self._await(self._worker, time.monotonic() + START_SECONDS, ignore_epoch, stop, Ready)
             self._worker.begin(task)
-            outcome = self._await(self._worker, time.monotonic() + task.timeout, on_epoch, Outcome, task.memory)
+            outcome = self._await(self._worker, time.monotonic() + task.timeout, on_epoch, stop, Outcome, task.memory)
             if outcome.error is not None:
                 time.sleep(TICK_SECONDS)  # what was printed comes by another way, and may come later
                 outcome = dataclasses.replace(outcome, error={**outcome.error, "log": self._worker.output()})
@@ -89,12 +88,13 @@ class Supervisor:
         worker: _Worker,
         deadline: float,
         on_epoch: Callable[[Epoch], None],
+        stop: Stop,
         kind: type[Any],
         memory: float = math.inf,
     ) -> Any:
         """The next message of a kind. Raises TimeoutError, _Died or Interrupted."""
         while True:
-            if self._stop.is_set():
+            if stop.is_set():
                 raise Interrupted
             if time.monotonic() > deadline:
                 raise TimeoutError
@@ -183,15 +183,11 @@ class _Worker:
 
     def memory(self) -> int:
         """Bytes of main memory that the worker and the processes below it hold."""
-        held = 0
-        with contextlib.suppress(psutil.NoSuchProcess):
-            worker = psutil.Process(self.process.pid)
-            for process in (worker, *worker.children(recursive=True)):
-                with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-                    held += process.memory_info().rss
-        return held
+        return resident(family(self.process.pid))
 
     def end(self) -> str:
+        """End it with all that its methods have started; returns the end of what it printed."""
+        started = family(self.process.pid)
         for number, patience in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, None)):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, number)
@@ -199,6 +195,7 @@ class _Worker:
                 self.process.wait(patience)
             except subprocess.TimeoutExpired:
                 continue
+        kill(started)
         self.connection.close()
         self._reader.join(timeout=1.0)
         return self.output()

@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 
 from bench.execution.measurement import measure
 from bench.execution.messages import Ready, Task
+from bench.execution.processes import family, kill
 
 
 def main(descriptor: int) -> None:
@@ -38,7 +39,7 @@ def main(descriptor: int) -> None:
 
 
 def _receive(connection: Connection, tasks: queue.SimpleQueue[Task]) -> None:
-    """Take tasks from the pipe. Its end means that the supervisor is gone: leave, with every process of this group.
+    """Take tasks from the pipe. Its end means that the supervisor is gone: leave, with every process below this one.
 
     This is what leaves no orphan when the driver is killed, even in the middle of a task.
     """
@@ -46,6 +47,7 @@ def _receive(connection: Connection, tasks: queue.SimpleQueue[Task]) -> None:
         try:
             tasks.put(connection.recv())
         except (EOFError, OSError):
+            kill(family(os.getpid())[:-1])
             os.killpg(os.getpgrp(), signal.SIGKILL)
 
 

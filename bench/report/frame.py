@@ -27,7 +27,7 @@ def frame(records: Iterable[Record]) -> DataFrame:
     """
     from pandas import DataFrame
 
-    return DataFrame([_row(record) for record in records])
+    return DataFrame([row(record) for record in records])
 
 
 def write(records: Iterable[Record], file: Path) -> int:
@@ -50,14 +50,9 @@ def write(records: Iterable[Record], file: Path) -> int:
     return len(rows)
 
 
-def _of_one_type(rows: DataFrame) -> DataFrame:
-    """The frame with text in place of what a column cannot hold together, as ``scale`` and 0.05 for γ."""
-    mixed = [name for name in rows.columns if len({type(value) for value in rows[name].dropna()}) > 1]
-    return rows.assign(**{name: rows[name].map(str, na_action="ignore") for name in mixed})
-
-
-def _row(record: Record) -> dict[str, Any]:
-    row: dict[str, Any] = {
+def row(record: Record) -> dict[str, Any]:
+    """A record as one row: each column's name with its value."""
+    columns: dict[str, Any] = {
         "key": record.job.key,
         **dataclasses.asdict(record.job),
         "status": record.status,
@@ -66,13 +61,19 @@ def _row(record: Record) -> dict[str, Any]:
         "epochs": len(record.epochs),
     }
     for section in ("split", "metrics", "cost", "parameters", "ledger", "provenance"):
-        row |= _flat(section, getattr(record, section))
-    return row
+        columns |= flat(section, getattr(record, section))
+    return columns
 
 
-def _flat(name: str, value: Any) -> dict[str, Any]:
+def flat(name: str, value: Any) -> dict[str, Any]:
     """A value under its name, a mapping as one entry for each of its values."""
     if isinstance(value, Mapping):
-        return {key: each for inner, part in value.items() for key, each in _flat(f"{name}.{inner}", part).items()}
+        return {key: each for inner, part in value.items() for key, each in flat(f"{name}.{inner}", part).items()}
     simple = value is None or isinstance(value, bool | int | float | str)
     return {name: value if simple else json.dumps(value, ensure_ascii=False)}
+
+
+def _of_one_type(rows: DataFrame) -> DataFrame:
+    """The frame with text in place of what a column cannot hold together, as ``scale`` and 0.05 for γ."""
+    mixed = [name for name in rows.columns if len({type(value) for value in rows[name].dropna()}) > 1]
+    return rows.assign(**{name: rows[name].map(str, na_action="ignore") for name in mixed})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import tempfile
-import threading
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.method import FitContext, Images, Method, ignore_epoch
+from bench.method import FitContext, Images, Method
 from bench.randomness import global_generators_seeded
 from bench.specs import Spec, Value, parse_spec
 from bench.testing.images import TEST, lit
@@ -46,9 +45,8 @@ def in_own_worker(task: Task) -> Outcome:
     from bench.execution.supervisor import Supervisor
 
     (slot,) = find_slots("cpu", workers=1)
-    with Supervisor(slot, threading.Event()) as supervisor:
-        outcome, _ = supervisor.run(task, ignore_epoch)
-    return outcome
+    with Supervisor(slot) as supervisor:
+        return supervisor.run(task)
 
 
 @dataclass

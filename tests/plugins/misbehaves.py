@@ -54,7 +54,8 @@ class Misbehaves(EpochMethod):
                 self.held.append(self.held[0] * 2)
                 time.sleep(0.02)
         elif self.how == "leaves_child":
-            subprocess.Popen([sys.executable, "-c", OUTLIVES])
+            for own_session in (False, True):
+                subprocess.Popen([sys.executable, "-c", OUTLIVES], start_new_session=own_session)
         yield Epoch(1, 1, {"loss": math.nan if self.how == "nan_loss" else 1.0})
 
     def score(self, images: Images) -> Scores:

@@ -1,0 +1,280 @@
+"""Jobs on a cluster: what the driver does whatever the cluster, and what a node does for one task.
+
+The cluster carries supervisors only. Each runs its jobs in worker processes of its own, as on one machine, so that a
+crash is that job's record here too; records come back through the driver, which alone writes them.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from bench.errors import BenchError
+from bench.execution.executor import Watch
+from bench.execution.messages import Outcome, Task
+from bench.execution.slots import Slot, cpu_slot, gpu_slot
+from bench.execution.supervisor import Stop, Supervisor
+from bench.fingerprint import source_fingerprint
+from bench.method import Epoch
+from bench.registry import Registry
+from bench.specs import parse_spec
+from bench.workspace import open_workspace
+
+LOSSES = 3
+"""How often a task is started again because its node was lost."""
+WAIT_SECONDS = 0.2
+"""How long the driver waits for the next outcome before it looks at the rest."""
+LOOK_SECONDS = 2.0
+"""How often the driver asks how large the cluster is."""
+IDLE_SECONDS = 30.0
+"""How long a node keeps a worker for the next task."""
+EPOCH_SECONDS = 0.5
+"""A node tells the driver of no more than one epoch in so many seconds."""
+
+
+class NodeLost(Exception):
+    """A task has no outcome, because the node or process that ran it is gone."""
+
+
+class NodeUnfit(BenchError):
+    """A node cannot run a task as this machine would: it has other code, or not the data."""
+
+
+class News(NamedTuple):
+    """What a node tells while a task runs: that it has begun, or with an epoch that this is done."""
+
+    key: str
+    slot: str
+    epoch: Epoch | None = None
+
+
+class Engine(Protocol):
+    """One kind of cluster."""
+
+    @property
+    def device(self) -> str:
+        """``cpu`` or ``cuda``."""
+
+    @property
+    def address(self) -> str:
+        """Where the cluster is."""
+
+    def room(self) -> int:
+        """How many tasks the nodes that are there run at a time."""
+
+    def submit(self, task: Task, alone: bool) -> Hashable:
+        """Hand over a task, which has a GPU to itself where it is alone."""
+
+    def finished(self, handles: Sequence[Any], seconds: float) -> Sequence[Any]:
+        """The handles that have come to an end, waiting for one as long as is said."""
+
+    def outcome(self, handle: Any) -> Outcome:
+        """What became of a finished task. Raises NodeLost, or what the node raised."""
+
+    def news(self) -> Iterable[News]:
+        """What the nodes have told since the last call."""
+
+    def cancel(self, handles: Sequence[Any]) -> None:
+        """End these tasks, their processes included."""
+
+
+@dataclass
+class _Running:
+    task: Task
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+    losses: int = 0
+
+
+class Cluster:
+    """An executor that keeps every place of a cluster busy, as nodes come and go."""
+
+    def __init__(self, engine: Engine, workers: int | None = None) -> None:
+        self._engine = engine
+        self._workers = workers
+        self._room = 0
+        self._looked = -LOOK_SECONDS
+
+    @property
+    def device(self) -> str:
+        return self._engine.device
+
+    @property
+    def slots(self) -> int:
+        if time.monotonic() >= self._looked + LOOK_SECONDS:
+            self._room, self._looked = self._engine.room(), time.monotonic()
+        return self._room if self._workers is None else min(self._workers, self._room)
+
+    @property
+    def place(self) -> str:
+        return self._engine.address
+
+    def execute(self, tasks: Sequence[Task], stop: threading.Event, watch: Watch) -> None:
+        waiting = collections.deque(tasks)
+        running: dict[Any, _Running] = {}
+        try:
+            while (waiting or running) and not stop.is_set():
+                while waiting and len(running) < self.slots and not stop.is_set():
+                    task = waiting.popleft()
+                    if watch.admit(task):
+                        running[self._engine.submit(task, alone=False)] = _Running(task)
+                if not running:  # every node is gone, and may come back
+                    stop.wait(WAIT_SECONDS)
+                    continue
+                finished = self._engine.finished(list(running), WAIT_SECONDS)
+                under_way = {each.task.job.key: each.task for each in running.values()}
+                for news in self._engine.news():
+                    if news.key in under_way:
+                        _tell(news, under_way[news.key], watch)
+                for handle in finished:
+                    ended = running.pop(handle)
+                    if again := self._again(handle, ended, watch):
+                        running[again] = ended
+        finally:
+            self._engine.cancel(list(running))
+
+    def _again(self, handle: Any, ended: _Running, watch: Watch) -> Hashable | None:
+        """The handle of the task's next attempt; None where it has its outcome, which is passed on."""
+        try:
+            outcome = self._engine.outcome(handle)
+        except NodeLost as error:
+            ended.losses += 1
+            outcome = Outcome("killed", error={"type": "NodeLost", "message": str(error)})
+            repeat = ended.losses <= LOSSES
+        else:
+            repeat = outcome.worth_repeating and len(ended.attempts) == ended.losses
+        if not repeat:
+            watch.ended(ended.task, outcome, ended.attempts)
+            return None
+        ended.attempts.append(outcome.as_attempt)
+        return self._engine.submit(ended.task, alone=outcome.status == "oom")
+
+
+def _tell(news: News, task: Task, watch: Watch) -> None:
+    if news.epoch is None:
+        watch.started(news.slot, task)
+    else:
+        watch.epoch(task, news.epoch)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# On a node
+
+
+def serve(task: Task, device: str, stop: Stop, tell: Callable[[News], None]) -> Outcome:
+    """The outcome of a task, done on this node by a supervisor that is kept for the next one.
+
+    Raises NodeUnfit where the node cannot do it, and Interrupted when it is stopped.
+    """
+    task = _at_home(task)
+    supervisor = _POOL.take(device)
+    last = 0.0
+
+    def on_epoch(epoch: Epoch) -> None:
+        nonlocal last
+        if time.monotonic() >= last + EPOCH_SECONDS:
+            last = time.monotonic()
+            tell(News(task.job.key, supervisor.slot.name, epoch))
+
+    try:
+        tell(News(task.job.key, supervisor.slot.name))
+        outcome = supervisor.run(task, on_epoch, stop)
+    except BaseException:
+        supervisor.close()
+        raise
+    _POOL.give_back(supervisor)
+    return outcome
+
+
+def release() -> None:
+    """End the workers that this process keeps for another task."""
+    _POOL.close()
+
+
+class _Pool:
+    """The supervisors of a process that are waiting for a task. Who waits for long is ended."""
+
+    def __init__(self) -> None:
+        self._idle: list[tuple[Supervisor, threading.Timer]] = []
+        self._lock = threading.Lock()
+        self._count = 0
+
+    def take(self, device: str) -> Supervisor:
+        gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "") if device == "cuda" else None
+        with self._lock:
+            for number, (supervisor, timer) in enumerate(self._idle):
+                if supervisor.slot.environment["CUDA_VISIBLE_DEVICES"] == (gpu or ""):
+                    timer.cancel()
+                    del self._idle[number]
+                    return supervisor
+            self._count += 1
+            return Supervisor(_slot(f"{socket.gethostname()}#{os.getpid()}.{self._count}", gpu))
+
+    def give_back(self, supervisor: Supervisor) -> None:
+        timer = threading.Timer(IDLE_SECONDS, self._end, [supervisor])
+        timer.daemon = True
+        with self._lock:
+            self._idle.append((supervisor, timer))
+        timer.start()
+
+    def close(self) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for supervisor, timer in idle:
+            timer.cancel()
+            supervisor.close()
+
+    def _end(self, supervisor: Supervisor) -> None:
+        with self._lock:
+            left = [each for each in self._idle if each[0] is not supervisor]
+            taken, self._idle = len(left) == len(self._idle), left
+        if not taken:
+            supervisor.close()
+
+
+_POOL = _Pool()
+
+
+def _slot(name: str, gpu: str | None) -> Slot:
+    return cpu_slot(f"cpu@{name}") if gpu is None else gpu_slot(f"gpu:{gpu}@{name}", gpu)
+
+
+def _at_home(task: Task) -> Task:
+    """The task with this node's own copy of the data where it does not share the driver's.
+
+    A node that would do other than the driver asks for is refused before it takes one job after the other and fails.
+    """
+    host = socket.gethostname()
+    try:
+        if _fingerprint(task.job.method, tuple(task.plugin_folders)) != task.job.fingerprint:
+            raise NodeUnfit(
+                f"node {host} has other code of {task.job.method} than the machine that started the run; "
+                "install the same version of bench and the same plugins on every node"
+            )
+        if task.dataset_folder.is_dir():
+            return task
+        return dataclasses.replace(task, dataset_folder=_dataset_folder(task.job.dataset))
+    except NodeUnfit:
+        raise
+    except BenchError as error:
+        raise NodeUnfit(f"node {host} cannot run {task.job.title}: {error}") from error
+
+
+@functools.lru_cache(maxsize=64)
+def _fingerprint(method: str, plugin_folders: tuple[str, ...]) -> str:
+    registry = Registry("method", [Path(folder) for folder in plugin_folders])
+    return source_fingerprint(registry.find(method))
+
+
+@functools.lru_cache(maxsize=16)
+def _dataset_folder(dataset: str) -> Path:
+    """This node's prepared copy, from the files in its own data folder ($BENCH_DATA)."""
+    return open_workspace().dataset(parse_spec(dataset)).folder

@@ -1,0 +1,32 @@
+"""The processes below a worker: what a method has started, in sessions of their own too."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+
+import psutil
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """A process and all that descend from it, as far as they are alive; itself last."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        return [*process.children(recursive=True), process]
+    return []
+
+
+def resident(processes: Iterable[psutil.Process]) -> int:
+    """Bytes of main memory that processes hold together."""
+    held = 0
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            held += process.memory_info().rss
+    return held
+
+
+def kill(processes: Iterable[psutil.Process]) -> None:
+    """SIGKILL to each that is still there."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            process.kill()

@@ -1,0 +1,146 @@
+"""How the harness scales: workers, overhead of a job, large plans, many records. Prints a Markdown table.
+
+    python benchmarks/scaling.py [--repeats 3]
+
+Run it on a quiet machine: the ratio of two workers to one is measured in alternation, and others' load is in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+METHODS = "shared_ae,vae,ocsvm,autoencoder"
+"""For the throughput: networks and a classical method, in all long against the start of a worker."""
+PLANNED, RECORDED = 100_000, 10_000
+
+_LARGE_PLAN = """
+import resource, sys, time
+from pathlib import Path
+from bench.execution.run import plan
+from bench.jobs import Request, expand
+from bench.workspace import open_workspace
+workspace = open_workspace(None, None, Path(sys.argv[1]))
+began = time.perf_counter()
+jobs = expand(Request(suite="quickstart", methods="ocsvm,mean_image", seeds=str(int(sys.argv[2]) // 20)), workspace)
+planned = plan(jobs, workspace, "cpu")
+print(len(planned.pending), time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+_MANY_RECORDS = """
+import dataclasses, sys
+from pathlib import Path
+from bench import store as stores
+from bench.store import Store
+stores.os.fsync = lambda descriptor: None
+store = Store(Path(sys.argv[1]))
+records, _ = store.records()
+for seed in range(1, int(sys.argv[2]) // len(records)):
+    for record in records:
+        store.put(dataclasses.replace(record, job=dataclasses.replace(record.job, seed=seed)))
+print(len(store.records()[0]))
+"""
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--repeats", type=int, default=3)
+    repeats = arguments.parse_args().repeats
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [*throughput(Path(folder), repeats), *large_plan(Path(folder)), *many_records(Path(folder), repeats)]
+    print(f"{os.cpu_count()} cores, load before {os.getloadavg()[0]:.1f}\n")
+    print("| what | median | from |\n|---|---|---|")
+    for row in rows:
+        print("| " + " | ".join(row) + " |")
+
+
+def throughput(folder: Path, repeats: int) -> list[tuple[str, str, str]]:
+    """Wall time of the quickstart suite with one worker and with two, in turn; what a job costs beside its method."""
+    walls: dict[int, list[float]] = defaultdict(list)
+    beside: list[float] = []
+    for repeat in range(repeats):
+        for workers in (1, 2):
+            results = folder / f"{workers}-{repeat}"
+            began = time.perf_counter()
+            bench("run", "--suite", "quickstart", "--methods", METHODS, "--device", "cpu",
+                  "--workers", str(workers), "--quiet", "--results", str(results))  # fmt: skip
+            walls[workers].append(time.perf_counter() - began)
+            beside += overheads(results)
+    ratios = [one / two for one, two in zip(walls[1], walls[2], strict=True)]
+    return [
+        ("2 workers against 1, quickstart", f"{statistics.median(ratios):.2f} ×", _listed(ratios, "{:.2f}")),
+        ("… wall time with 1 worker", f"{statistics.median(walls[1]):.0f} s", _listed(walls[1], "{:.0f}")),
+        ("… wall time with 2 workers", f"{statistics.median(walls[2]):.0f} s", _listed(walls[2], "{:.0f}")),
+        ("job beside fit and score, warm worker", f"{1e3 * statistics.median(beside):.0f} ms", f"{len(beside)} jobs"),
+    ]
+
+
+def overheads(results: Path) -> list[float]:
+    """Seconds from a job's start to the next one's in its slot, less what the method took; the first is left out."""
+    (log,) = (results / "logs").glob("*.jsonl")
+    starts: dict[str, list[tuple[float, str]]] = defaultdict(list)
+    for line in log.read_text().splitlines():
+        event = json.loads(line)
+        if event["event"] == "started":
+            starts[event["slot"]].append((_seconds(event["time"]), event["key"]))
+    took = {}
+    for file in results.glob("*/*/*/*.json"):
+        record = json.loads(file.read_text())
+        took[record["key"]] = record["cost"]["fit_seconds"] + record["cost"]["score_seconds"]
+    return [
+        after - at - took[key] for slot in starts.values() for (at, key), (after, _) in itertools.pairwise(slot[1:])
+    ]
+
+
+def large_plan(folder: Path) -> list[tuple[str, str, str]]:
+    """Time and memory of expanding and planning very many jobs."""
+    count, seconds, size = python(_LARGE_PLAN, str(folder / "empty"), str(PLANNED)).split()
+    return [(f"expanding and planning {count} jobs", f"{float(seconds):.1f} s", f"{float(size) / 1e9:.2f} GB at most")]
+
+
+def many_records(folder: Path, repeats: int) -> list[tuple[str, str, str]]:
+    """Wall time of ``bench status`` over very many records."""
+    results = folder / "1-0"
+    count = python(_MANY_RECORDS, str(results), str(RECORDED)).strip()
+    walls = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        bench("status", "--results", str(results))
+        walls.append(time.perf_counter() - began)
+    return [(f"bench status over {count} records", f"{statistics.median(walls):.1f} s", _listed(walls, "{:.1f}"))]
+
+
+def bench(*arguments: str) -> str:
+    return _printed([sys.executable, "-m", "bench", *arguments])
+
+
+def python(program: str, *arguments: str) -> str:
+    return _printed([sys.executable, "-c", program, *arguments])
+
+
+def _printed(command: Sequence[str]) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def _listed(figures: Sequence[float], form: str) -> str:
+    return ", ".join(form.format(figure) for figure in figures)
+
+
+def _seconds(time_of_day: str) -> float:
+    from datetime import datetime
+
+    return datetime.fromisoformat(time_of_day).timestamp()
+
+
+if __name__ == "__main__":
+    main()
