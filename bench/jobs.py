@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.config import Suite
@@ -108,7 +108,7 @@ def expand(request: Request, workspace: Workspace) -> list[Job]:
         for seed in grid.seeds:
             for normal_class in grid.classes:
                 for open_job in open_jobs:
-                    job = dataclasses.replace(open_job, normal_class=normal_class, seed=seed)
+                    job = open_job(normal_class=normal_class, seed=seed)
                     jobs.setdefault(job.key, job)
     if stray := sorted(set(overrides) - used):
         raise unknown("method in this run", stray[0], used, "from --set")
@@ -230,8 +230,10 @@ def _overrides(texts: Sequence[str]) -> dict[str, dict[str, Value]]:
     return found
 
 
-def _open_job(grid: Grid, spec: Spec, overrides: Mapping[str, Value], request: Request, workspace: Workspace) -> Job:
-    """The job of a spec on a grid, with class and seed still open.
+def _open_job(
+    grid: Grid, spec: Spec, overrides: Mapping[str, Value], request: Request, workspace: Workspace
+) -> Callable[..., Job]:
+    """The jobs of a spec on a grid, with ``normal_class`` and ``seed`` still open.
 
     A plugin that cannot be imported has a job too, which will fail with the reason and hinder no other.
     """
@@ -247,7 +249,8 @@ def _open_job(grid: Grid, spec: Spec, overrides: Mapping[str, Value], request: R
         label = Spec(spec.name, {name: final[name] for name in asked if final[name] != usual[name]})
     except PluginUnavailable:
         version, label, resolved = "unavailable", Spec(spec.name, asked), Spec(spec.name, {**settings, **asked})
-    return Job(
+    return functools.partial(
+        Job,
         method=spec.name,
         label=str(label),
         spec=str(resolved),
@@ -257,8 +260,6 @@ def _open_job(grid: Grid, spec: Spec, overrides: Mapping[str, Value], request: R
         dataset_checksum=grid.dataset.checksum,
         protocol=grid.protocol.name,
         protocol_version=grid.protocol.version,
-        normal_class="",
-        seed=0,
         profile=grid.profile,
         max_train=grid.max_train,
         precision=request.precision,

@@ -214,7 +214,7 @@ class Store:
         return _read(matches[0])
 
     def _files(self) -> Iterator[Path]:
-        return (p for p in sorted(self.folder.glob("*/*/*/*.json")) if not p.name.startswith("."))
+        return (p for p in sorted(self.folder.glob("*/*/*/*.json"), key=str) if not p.name.startswith("."))
 
 
 def _slug(dataset: str) -> str:
