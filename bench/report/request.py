@@ -56,6 +56,24 @@ def tables(
     return made
 
 
+def selections(
+    name: str, records: Sequence[Record], workspace: Workspace, profile: str | None
+) -> tuple[dict[str, Selection], list[str]]:
+    """What a table, suite or dataset selects, by plain suite, and the suites' order of methods.
+
+    Raises BenchError for a name that does not exist, or that has no records.
+    """
+    defined = workspace.config.tables.get(name)
+    suites = defined.suites if defined else [name]
+    parts = [part for suite in suites for part in _parts(suite, workspace)]
+    found = {part: (suite, _matching(suite, records, workspace, profile)) for part, suite in parts}
+    chosen = {part: _selected(suite, own, workspace, profile) for part, (suite, own) in found.items() if own}
+    if not chosen:
+        asked = f" and profile {profile}" if profile else ""
+        raise BenchError(f"no records for {name}{asked} in {workspace.results}; make them with bench run")
+    return chosen, [text for _, suite in parts for text in _order(suite, workspace)]
+
+
 def currency(workspace: Workspace) -> Callable[[Record], bool]:
     """A test of whether today's code of a record's method is the code that made it."""
     fingerprints = {name: source_fingerprint(plugin) for name, plugin in workspace.methods.plugins.items()}
@@ -65,25 +83,15 @@ def currency(workspace: Workspace) -> Callable[[Record], bool]:
 def _table(
     name: str, records: Sequence[Record], workspace: Workspace, metric: str, profile: str | None, choice: Choice
 ) -> Table:
-    config = workspace.config
-    defined = config.tables.get(name)
-    parts = [part for suite in defined.suites for part in config.parts(suite)] if defined else _parts(name, workspace)
-    selections = {}
-    for part, suite in parts:
-        found = _matching(suite, records, workspace, profile)
-        if found:
-            selections[part] = _selected(suite, found, workspace, profile)
-    if not selections:
-        asked = f" and profile {profile}" if profile else ""
-        raise BenchError(f"no records for {name}{asked} in {workspace.results}; make them with bench run")
-    order = [text for _, suite in parts for text in _order(suite, workspace)]
+    defined = workspace.config.tables.get(name)
+    chosen, order = selections(name, records, workspace, profile)
     title = f"Table {name}. {defined.title}" if defined is not None and defined.title else ""
-    if len(selections) == 1 and (defined is None or defined.columns == "class"):
-        (selection,) = selections.values()
+    if len(chosen) == 1 and (defined is None or defined.columns == "class"):
+        (selection,) = chosen.values()
         return class_table(
             selection, metric, order, f"{title} ({selection.setting.describe()})" if title else "", choice
         )
-    return suite_table(selections, metric, order, title or name, choice)
+    return suite_table(chosen, metric, order, title or name, choice)
 
 
 def _parts(name: str, workspace: Workspace) -> list[tuple[str, Suite]]:

@@ -1,0 +1,198 @@
+"""``bench stats``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from bench.cli import options
+from bench.errors import BenchError, unknown
+
+if TYPE_CHECKING:
+    from bench.report.intervals import ClassFigures, Difference, Interval
+    from bench.report.selection import Selection
+    from bench.report.statistics import Comparison
+    from bench.store import Arrays, Record
+    from bench.workspace import Workspace
+
+
+def statistics(
+    name: Annotated[str, typer.Argument(metavar="SUITE", help="A suite, a table of bench.toml, or a dataset.")],
+    metric: Annotated[
+        Literal["auroc", "average_precision", "fpr_at_95_tpr"], typer.Option(help="Figure to compare by.")
+    ] = "auroc",
+    methods: Annotated[
+        str | None, typer.Option("--methods", help="Compare these alone: specs or groups, comma-separated.")
+    ] = None,
+    by_class: Annotated[
+        bool,
+        typer.Option("--by-class", help="Instead, each class: AUROC with 95 % interval; two methods: a paired test."),
+    ] = False,
+    profile: options.Profile = None,
+    as_json: options.Json = False,
+    results: options.Results = None,
+    data: options.Data = None,
+    config: options.Config = None,
+) -> None:
+    """Tell whether methods differ: Friedman, Nemenyi and Wilcoxon–Holm over dataset × class; or class by class."""
+    from bench.report.intervals import class_figures
+    from bench.report.request import read_records, selections
+    from bench.report.statistics import blocks, compare
+    from bench.report.tables import ordered
+    from bench.workspace import open_workspace
+
+    workspace = open_workspace(config, data, results)
+    chosen, order = selections(name, read_records(workspace), workspace, profile)
+    present = {record.job.label for selection in chosen.values() for record in selection.records}
+    labels = ordered(present, order) if methods is None else _asked(methods, present, workspace)
+    notes = [f"{part}: {note}" for part, selection in chosen.items() for note in selection.notes]
+    if not by_class:
+        comparison = compare(blocks(chosen.values(), labels, metric))
+        facts, text = _comparison_facts(comparison), _comparison_text(comparison, chosen)
+        notes += comparison.notes
+    elif metric != "auroc":
+        raise BenchError("only the AUROC has intervals here, so --by-class goes with --metric auroc alone")
+    else:
+        arrays = _arrays(workspace)
+        figures = {part: class_figures(selection, labels, arrays) for part, selection in chosen.items()}
+        facts, text = _class_facts(figures), _class_text(figures, chosen, labels)
+        notes += _class_notes(figures)
+    if as_json:
+        typer.echo(json.dumps({"name": name, "metric": metric, **facts, "notes": notes}, indent=1, ensure_ascii=False))
+    else:
+        typer.echo("\n".join([text, *notes]))
+
+
+def _asked(methods: str, present: set[str], workspace: Workspace) -> list[str]:
+    from bench.specs import parse_spec, parse_specs
+
+    groups = workspace.config.groups
+    labels = [str(parse_spec(text)) for spec in parse_specs(methods) for text in groups.get(str(spec), [str(spec)])]
+    for label in labels:
+        if label not in present:
+            raise unknown("method with records", label, present)
+    return list(dict.fromkeys(labels))
+
+
+def _arrays(workspace: Workspace) -> Callable[[Record], Arrays]:
+    """Reads the scores of what ``read_records`` found: records of one's own, or else of the reference run."""
+    from bench.report.request import REFERENCE
+    from bench.store import Store
+
+    own, reference = Store(workspace.results), Store(REFERENCE)
+    return lambda record: (own if own.path(record.job).is_file() else reference).scores(record)
+
+
+def _comparison_facts(comparison: Comparison) -> dict[str, Any]:
+    blocks = comparison.blocks
+    rows = zip(blocks.frame.index, blocks.seeds, blocks.frame.to_dict("records"), strict=True)
+    return {
+        "alpha": comparison.alpha,
+        "blocks": [
+            {"dataset": dataset, "protocol": protocol, "normal_class": name, "seeds": seeds, "means": means}
+            for (dataset, protocol, name), seeds, means in rows
+        ],
+        "dropped": blocks.dropped,
+        "mean_ranks": comparison.ranks.to_dict(),
+        "friedman": None
+        if comparison.friedman is None
+        else {"statistic": comparison.friedman, "p": comparison.friedman_p},
+        "critical_difference": comparison.critical_difference,
+        "cliques": comparison.cliques,
+        "pairs": [
+            {"first": first, "second": second, "wilcoxon_holm": holm, "nemenyi": nemenyi}
+            for first, second, holm, nemenyi in _pairs(comparison)
+        ],
+    }
+
+
+def _pairs(comparison: Comparison) -> list[tuple[str, str, float, float | None]]:
+    """Each pair of labels, the better ranked first, with p of Wilcoxon–Holm and Nemenyi."""
+    holm, nemenyi = comparison.wilcoxon_holm, comparison.nemenyi
+    return [
+        (a, b, float(holm.loc[a, b]), None if nemenyi is None else float(nemenyi.loc[a, b]))
+        for a, b in combinations(comparison.ranks.index, 2)
+    ]
+
+
+def _comparison_text(comparison: Comparison, selections: Mapping[str, Selection]) -> str:
+    blocks = comparison.blocks
+    lines = [f"{part}: {selection.setting.describe()}" for part, selection in selections.items()]
+    fewest, most = min(blocks.seeds), max(blocks.seeds)
+    seeds = f"{most} seed{'s' * (most > 1)}" if fewest == most else f"{fewest} to {most} seeds"
+    lines.append(f"{len(blocks.frame)} blocks (dataset × protocol × class), each a mean over {seeds}")
+    means = blocks.frame.mean().to_dict()
+    ranks = [(str(label), f"{rank:.2f}", f"{means[label]:.3f}") for label, rank in comparison.ranks.items()]
+    parts = ["\n".join(lines), _typeset(["method", "mean rank", f"mean {blocks.metric}"], ranks)]
+    if comparison.friedman is not None and comparison.friedman_p is not None:
+        told = "; ".join(", ".join(clique) for clique in comparison.cliques) or "none"
+        parts.append(
+            f"Friedman: χ² = {comparison.friedman:.2f}, {len(ranks) - 1} degrees of freedom, "
+            f"p = {comparison.friedman_p:.2g}\n"
+            f"Nemenyi: mean ranks more than {comparison.critical_difference:.2f} apart differ "
+            f"(α = {comparison.alpha:g}); not told apart: {told}"
+        )
+    rows = [(a, b, _p(holm), "–" if nemenyi is None else _p(nemenyi)) for a, b, holm, nemenyi in _pairs(comparison)]
+    parts.append(_typeset(["method", "against", "p Wilcoxon–Holm", "p Nemenyi"], rows, 2))
+    return "\n\n".join(parts) + "\n"
+
+
+def _class_facts(figures: Mapping[str, Sequence[ClassFigures]]) -> dict[str, Any]:
+    return {"classes": [{"suite": part, **dataclasses.asdict(each)} for part, own in figures.items() for each in own]}
+
+
+def _class_text(
+    figures: Mapping[str, Sequence[ClassFigures]], selections: Mapping[str, Selection], labels: Sequence[str]
+) -> str:
+    paired = len(labels) == 2
+    header = ["class", "seeds", *labels, *(["first − second", "p"] if paired else [])]
+    parts = []
+    for part, own in figures.items():
+        rows = []
+        for each in own:
+            row = [each.normal_class, str(len(each.seeds)), *(_interval(each.intervals.get(label)) for label in labels)]
+            rows.append([*row, *_difference(each.difference)] if paired else row)
+        parts.append(f"{part}: {selections[part].setting.describe()}\n\n{_typeset(header, rows)}\n")
+    return "\n".join(parts)
+
+
+def _class_notes(figures: Mapping[str, Sequence[ClassFigures]]) -> list[str]:
+    every = [each for own in figures.values() for each in own]
+    notes = [
+        "95 % intervals: what other test images would change; what training again would, tables show as ± over seeds"
+    ]
+    if any(interval.auroc in (0, 1) for each in every for interval in each.intervals.values()):
+        notes.append("an AUROC of 1 or 0 shows no spread, so its interval is the widest that any scores could need")
+    if any(each.difference for each in every):
+        notes.append(
+            "p is not corrected for the number of classes; "
+            "classes of one dataset are not independent: they share their images"
+        )
+    return notes
+
+
+def _interval(interval: Interval | None) -> str:
+    return "–" if interval is None else f"{interval.auroc:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+
+
+def _difference(found: Difference | None) -> tuple[str, str]:
+    if found is None:
+        return "–", "–"
+    return f"{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}]", _p(found.p)
+
+
+def _p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _typeset(header: Sequence[str], rows: Sequence[Sequence[str]], names: int = 1) -> str:
+    """Rows of text as a table; the first ``names`` columns hold names, the others figures."""
+    from tabulate import tabulate
+
+    align = ["left"] * names + ["right"] * (len(header) - names)
+    return tabulate(rows, headers=header, tablefmt="simple", disable_numparse=True, colalign=align)
