@@ -86,9 +86,9 @@ def test_ctrl_c_and_sigterm_stop_a_run_soon_and_the_same_command_goes_on(
     bench: Bench, gate: Gate, undisturbed: Bench
 ) -> None:
     grid = (f"ocsvm,{GATED}", "0,1,2")
+    assert bench.digits("ocsvm", "0,1").returncode == 0
     for asked, code, workers in ((signal.SIGINT, 130, 2), (signal.SIGTERM, 143, 4)):
         run = bench.start_digits(*grid)
-        # one worker took ocsvm on class 0 and 1, the other gated on class 0; the second run starts with both gated
         run.until(lambda workers=workers: len(gate.waiting()) == workers)
         asked_at = time.monotonic()
         run.driver.send_signal(asked)

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from bench.errors import PluginUnavailable
 from bench.execution.observers import Observer
 from bench.jobs import Job
 from bench.protocols import protocol
@@ -52,25 +53,28 @@ class Estimates:
             return self._median(same)
         for likeness in others:
             if likeness in self._known:
-                return self._median(likeness) * self._work_of(job)
+                return self._median(likeness) * self.work(job)
         return None
 
-    def _median(self, likeness: tuple[str, ...]) -> float:
-        if likeness not in self._medians:
-            self._medians[likeness] = statistics.median(self._known[likeness])
-        return self._medians[likeness]
-
-    def _work_of(self, job: Job) -> float:
-        """Epochs × training images; the seed changes neither."""
+    def work(self, job: Job) -> float:
+        """Epochs × training images; the seed changes neither. 0 for a method that cannot be imported."""
         place = (job.spec, job.dataset, job.protocol, job.normal_class, job.max_train)
         if place not in self._work:
             spec = parse_spec(job.spec)
-            fields = self._workspace.methods.fields(spec.name, spec.parameters)
+            try:
+                fields = self._workspace.methods.fields(spec.name, spec.parameters)
+            except PluginUnavailable:
+                return self._work.setdefault(place, 0.0)
             parameters = {name: spec.parameters.get(name, field.default) for name, field in fields.items()}
             dataset = self._workspace.dataset(parse_spec(job.dataset))
             split = protocol(job.protocol).split(dataset, job.normal_class, 0, job.max_train)
             self._work[place] = _epochs(parameters) * len(split.train)
         return self._work[place]
+
+    def _median(self, likeness: tuple[str, ...]) -> float:
+        if likeness not in self._medians:
+            self._medians[likeness] = statistics.median(self._known[likeness])
+        return self._medians[likeness]
 
 
 class Forecast(Observer):

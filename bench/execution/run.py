@@ -71,7 +71,8 @@ def plan(jobs: Sequence[Job], workspace: Workspace, device: str, rerun: Rerun = 
     """Hold the jobs against the records in the results folder, and put those to be done in order, the longest first.
 
     A record without the wanted trace, or one that cannot be read, is missing. A long job that starts last would keep
-    one slot busy and the others waiting; what nothing is known of comes first of all. ``device``: cpu or cuda.
+    one slot busy and the others waiting; what nothing is known of comes first of all, by its epochs and training
+    images. ``device``: cpu or cuda.
     """
     records, unreadable = Store(workspace.results).records()
     by_key = {record.job.key: record for record in records}
@@ -82,7 +83,7 @@ def plan(jobs: Sequence[Job], workspace: Workspace, device: str, rerun: Rerun = 
         estimates = Estimates(records, workspace, device)
         known = {job.key: estimates.seconds(job) for job in found.pending}
         found.expected = {key: seconds for key, seconds in known.items() if seconds is not None}
-        found.pending.sort(key=lambda job: -found.expected.get(job.key, math.inf))
+        found.pending.sort(key=lambda job: (-found.expected.get(job.key, math.inf), -estimates.work(job)))
     return found
 
 
