@@ -71,6 +71,9 @@ class Cluster(ABC):
         _kill(victim)
         eventually(lambda: self.size() == before - 1, JOIN_SECONDS, "the node is known to be lost")
 
+    def kill_the_scheduler(self) -> None:
+        _kill(self._scheduler)
+
     def options(self) -> list[str]:
         """What makes ``bench run`` use it."""
         return ["--executor", self.kind, "--address", self.address]

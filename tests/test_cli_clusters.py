@@ -125,3 +125,20 @@ def test_ray_hands_out_shares_of_its_gpus(tmp_path: Path, digits_data: Path) -> 
         assert record.provenance["slot"].startswith("gpu:0@")
         assert "CUDA" in record.reason or "NVIDIA" in record.reason
     bench.all_gone(60)
+
+
+def test_a_scheduler_that_is_lost_ends_the_run_with_an_error_and_without_a_job(
+    tmp_path: Path, digits_data: Path
+) -> None:
+    gate = Gate(tmp_path / "gate")
+    patience = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "3s"}
+    bench = Bench(tmp_path, digits_data, [PLUGINS], {**gate.environment, **patience})
+    with started(DaskCluster, tmp_path, bench.variables(), nodes=1) as cluster:
+        run = bench.start_digits(GATED, "0,1", *cluster.options())
+        run.until(lambda: len(gate.waiting()) == 1)
+        cluster.kill_the_scheduler()
+        assert run.ended() == 2, run.stderr
+        bench.no_workers(60)
+    assert "does not answer any more" in run.stderr
+    assert "the same command goes on" in run.stderr
+    assert "Traceback" not in run.stderr

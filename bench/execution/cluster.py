@@ -7,13 +7,14 @@ crash is that job's record here too; records come back through the driver, which
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import functools
 import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -68,6 +69,10 @@ class Engine(Protocol):
     def address(self) -> str:
         """Where the cluster is."""
 
+    @property
+    def silence(self) -> tuple[type[Exception], ...]:
+        """What the other methods raise when the cluster itself does not answer any more."""
+
     def room(self) -> int:
         """How many tasks the nodes that are there run at a time."""
 
@@ -110,7 +115,8 @@ class Cluster:
     @property
     def slots(self) -> int:
         if time.monotonic() >= self._looked + LOOK_SECONDS:
-            self._room, self._looked = self._engine.room(), time.monotonic()
+            with self._answering():
+                self._room, self._looked = self._engine.room(), time.monotonic()
         return self._room if self._workers is None else min(self._workers, self._room)
 
     @property
@@ -125,11 +131,12 @@ class Cluster:
                 while waiting and len(running) < self.slots and not stop.is_set():
                     task = waiting.popleft()
                     if watch.admit(task):
-                        running[self._engine.submit(task, alone=False)] = _Running(task)
+                        running[self._submit(task, alone=False)] = _Running(task)
                 if not running:  # every node is gone, and may come back
                     stop.wait(WAIT_SECONDS)
                     continue
-                finished = self._engine.finished(list(running), WAIT_SECONDS)
+                with self._answering():
+                    finished = self._engine.finished(list(running), WAIT_SECONDS)
                 under_way = {each.task.job.key: each.task for each in running.values()}
                 for news in self._engine.news():
                     if news.key in under_way:
@@ -139,7 +146,19 @@ class Cluster:
                     if again := self._again(handle, ended, watch):
                         running[again] = ended
         finally:
-            self._engine.cancel(list(running))
+            with contextlib.suppress(*self._engine.silence):
+                self._engine.cancel(list(running))
+
+    @contextlib.contextmanager
+    def _answering(self) -> Iterator[None]:
+        """A block in which the cluster is asked something."""
+        try:
+            yield
+        except self._engine.silence as error:
+            raise BenchError(
+                f"{self._engine.address} does not answer any more: {error or type(error).__name__}\n"
+                "what has a record is kept; when the cluster is there again, the same command goes on"
+            ) from error
 
     def _again(self, handle: Any, ended: _Running, watch: Watch) -> Hashable | None:
         """The handle of the task's next attempt; None where it has its outcome, which is passed on."""
@@ -155,7 +174,11 @@ class Cluster:
             watch.ended(ended.task, outcome, ended.attempts)
             return None
         ended.attempts.append(outcome.as_attempt)
-        return self._engine.submit(ended.task, alone=outcome.status == "oom")
+        return self._submit(ended.task, alone=outcome.status == "oom")
+
+    def _submit(self, task: Task, alone: bool) -> Hashable:
+        with self._answering():
+            return self._engine.submit(task, alone)
 
 
 def _tell(news: News, task: Task, watch: Watch) -> None:

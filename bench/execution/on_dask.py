@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import pickle
+import time
 import uuid
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
@@ -16,6 +17,9 @@ from bench.execution.slots import JobsPerGpu
 
 ANSWER_SECONDS = 30.0
 """How long the scheduler may take to answer."""
+POLL_SECONDS = 0.01
+SILENCE = (OSError, TimeoutError, RuntimeError)
+"""What a client raises without its scheduler; RuntimeError once it has given up the connection."""
 
 
 @contextlib.contextmanager
@@ -40,7 +44,7 @@ def connected(address: str | None, device: str, jobs_per_gpu: JobsPerGpu) -> Ite
         try:
             yield engine
         finally:
-            with contextlib.suppress(OSError, TimeoutError):
+            with contextlib.suppress(*SILENCE):
                 client.run(release, on_error="ignore")
 
 
@@ -49,6 +53,7 @@ class DaskEngine:
 
     def __init__(self, client: Any, device: str, jobs_per_gpu: JobsPerGpu) -> None:
         self._client = client
+        self.silence = SILENCE
         self.address = f"Dask at {client.scheduler.address}"
         gpus = sum(gpus for _, gpus in client.run_on_scheduler(_resources))
         self.device = "cuda" if gpus and device != "cpu" else "cpu"
@@ -73,11 +78,11 @@ class DaskEngine:
         return handle
 
     def finished(self, handles: Sequence[Any], seconds: float) -> Sequence[Any]:
-        from distributed import wait
-
-        with contextlib.suppress(TimeoutError):
-            wait(list(handles), timeout=seconds, return_when="FIRST_COMPLETED")
-        return [handle for handle in handles if handle.done()]
+        # the client keeps their states up to date by itself
+        deadline = time.monotonic() + seconds
+        while not (done := [handle for handle in handles if handle.done()]) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        return done
 
     def outcome(self, handle: Any) -> Outcome:
         from distributed import CancelledError, KilledWorker

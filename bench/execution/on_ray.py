@@ -57,6 +57,7 @@ class RayEngine:
 
         gpus = ray.cluster_resources().get("GPU", 0.0)
         self.address = f"Ray at {address}"
+        self.silence = (ray.exceptions.RayError, ConnectionError)
         self.device = "cuda" if gpus and device != "cpu" else "cpu"
         if device.startswith("cuda") and not gpus:
             raise BenchError(f"--device {device}: the Ray cluster at {address} has no GPU")
