@@ -55,6 +55,8 @@ class Table(Model):
     title: str = ""
     suites: list[str]
     columns: Literal["class", "suite"] = "class"
+    published: dict[str, str] = {}
+    """By label, the name under which the paper has the method's figures."""
 
 
 class Plugins(Model):

@@ -288,7 +288,7 @@ def test_a_table_as_latex(small: Table) -> None:
         r"class & m(x='50\%') & other \\",
         r"\midrule",
         r"cup\_a & 0.60 $\pm$ 0.14 (2/3) & 0.33 \\",
-        r"2 & failed & – \\",
+        r"2 & failed & -- \\",
         r"\bottomrule",
         r"\end{tabular}",
     ]
@@ -318,11 +318,11 @@ def test_what_latex_reads_as_markup_is_escaped(name: str, escaped: str) -> None:
 def test_a_table_as_csv(small: Table) -> None:
     text = rendered(small, "csv")
     assert text == (
-        "class,column,mean,standard deviation,seeds,wanted seeds,failed,used\n"
-        f"cup_a,m(x='50%'),0.6,{statistics.stdev((0.5, 0.7))},2,3,0,\n"
-        f"cup_a,other,{1 / 3},,1,1,0,\n"
-        "2,m(x='50%'),,,0,3,3,\n"
-        "2,other,,,0,0,0,\n"
+        "class,column,kind,mean,standard deviation,seeds,wanted seeds,failed,used\n"
+        f"cup_a,m(x='50%'),measured,0.6,{statistics.stdev((0.5, 0.7))},2,3,0,\n"
+        f"cup_a,other,measured,{1 / 3},,1,1,0,\n"
+        "2,m(x='50%'),measured,,,0,3,3,\n"
+        "2,other,measured,,,0,0,0,\n"
     )
 
 
@@ -338,6 +338,7 @@ def test_a_table_as_json(small: Table) -> None:
     assert facts["cells"][0] == {
         "class": "cup_a",
         "column": "m(x='50%')",
+        "kind": "measured",
         "mean": 0.6,
         "standard_deviation": statistics.stdev((0.5, 0.7)),
         "values": [0.5, 0.7],
@@ -423,7 +424,7 @@ def test_what_used_more_than_normal_images_is_marked_with_what_it_used() -> None
     assert header == ["class", "gan", "†", "pca"]
     for row in json.loads(rendered(table, "json"))["cells"]:
         assert row["used"] == (["batch statistics"] if row["column"] == "gan" else [])
-    assert "3,gan,0.9,,1,1,0,batch statistics" in rendered(table, "csv")
+    assert "3,gan,measured,0.9,,1,1,0,batch statistics" in rendered(table, "csv")
 
 
 def test_a_transposed_table_has_its_rows_as_columns_and_the_same_cells() -> None:

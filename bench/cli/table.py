@@ -21,6 +21,10 @@ def table(
         Literal["last", "oracle", "both"],
         typer.Option(help="The last epoch's figure, the best one by the test labels (of a run with --trace), or both."),
     ] = "last",
+    published: Annotated[
+        Literal["none", "own", "all"],
+        typer.Option(help="Published figures beside the reproduced ones: none, of the methods shown, or of all."),
+    ] = "own",
     transpose: Annotated[bool, typer.Option("--transpose", help="Rows as columns.")] = False,
     decimals: Annotated[int, typer.Option(min=0, max=10)] = 3,
     profile: options.Profile = None,
@@ -34,6 +38,6 @@ def table(
     from bench.workspace import open_workspace
 
     workspace = open_workspace(config, data, results)
-    made = tables(names or ["all"], read_records(workspace), workspace, metric, profile, selection)
+    made = tables(names or ["all"], read_records(workspace), workspace, metric, profile, selection, published)
     shown = [each.transposed() if transpose else each for each in made]
     typer.echo("\n".join(rendered(each, format_, decimals) for each in shown), nl=False)

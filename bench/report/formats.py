@@ -29,9 +29,8 @@ def _typeset(table: Table, form: str, decimals: int) -> str:
 
     latex = form == "latex"
     shown = _escaped if latex else str
-    plus_minus = r" $\pm$ " if latex else " ± "
     rows = [
-        [shown(table.marked(row)), *(table.cells[row][column].text(decimals, plus_minus) for column in table.columns)]
+        [shown(table.marked(row)), *(_cell(table, row, column, form, decimals) for column in table.columns)]
         for row in table.rows
     ]
     body = tabulate(
@@ -50,6 +49,22 @@ def _typeset(table: Table, form: str, decimals: int) -> str:
     return f"{title}\n\n{body}\n{notes}".rstrip() + "\n"
 
 
+_BEST = {"latex": (r"\textbf{%s}", r"\underline{%s}"), "markdown": ("**%s**", "<u>%s</u>"), "text": ("%s", "%s")}
+"""How the best and the second of the methods are typeset; plain text has no way to."""
+
+
+def _cell(table: Table, row: str, column: str, form: str, decimals: int) -> str:
+    cell = table.cells[row][column]
+    latex = form == "latex"
+    text = cell.text(decimals, r" $\pm$ " if latex else " ± ")
+    if latex:
+        text = text.replace("−", "$-$").replace("‡", r"$^\ddagger$").replace("–", "--")
+    if cell.kind == "published" and cell.values and form != "text":
+        text = rf"\textit{{{text}}}" if latex else f"*{text}*"
+    place = table.place(row, column)
+    return _BEST[form][place - 1] % text if place else text
+
+
 def _booktabs(body: str) -> str:
     """tabulate's raw LaTeX table with booktabs' rules; its own booktabs format would escape what is escaped."""
     lines = body.splitlines()
@@ -63,17 +78,19 @@ def _escaped(text: str) -> str:
     for character in "\\&%$#_{}~^":
         replacement = {"\\": "\0", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
         text = text.replace(character, replacement.get(character, f"\\{character}"))
-    return text.replace("\0", r"\textbackslash{}").replace("−", "$-$").replace("†", r"$^\dagger$")
+    text = text.replace("\0", r"\textbackslash{}").replace("−", "$-$")
+    return text.replace("†", r"$^\dagger$").replace("Δ", r"$\Delta$")
 
 
 def _csv(table: Table) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([table.corner, "column", "mean", "standard deviation", "seeds", "wanted seeds", "failed", "used"])
+    names = ["column", "kind", "mean", "standard deviation", "seeds", "wanted seeds", "failed", "used"]
+    writer.writerow([table.corner, *names])
     for row in table.rows:
         for column in table.columns:
             cell = table.cells[row][column]
-            figures = [cell.mean, cell.deviation, len(cell.values), cell.wanted, cell.failed]
+            figures = [cell.kind, cell.mean, cell.deviation, len(cell.values), cell.wanted, cell.failed]
             writer.writerow([row, column, *figures, "; ".join(_used(table, row, column))])
     return out.getvalue()
 
@@ -83,6 +100,7 @@ def _json(table: Table) -> str:
         {
             table.corner: row,
             "column": column,
+            "kind": cell.kind,
             "mean": cell.mean,
             "standard_deviation": cell.deviation,
             "values": cell.values,

@@ -9,6 +9,7 @@ from pathlib import Path
 from bench.config import Suite
 from bench.errors import BenchError, unknown
 from bench.fingerprint import source_fingerprint
+from bench.report.beside import Beside, with_published
 from bench.report.selection import Selection, Setting, select
 from bench.report.tables import Choice, Table, class_table, suite_table
 from bench.specs import parse_spec
@@ -37,8 +38,11 @@ def tables(
     metric: str,
     profile: str | None,
     choice: Choice = "last",
+    beside: Beside = "own",
 ) -> list[Table]:
     """One table for each name: of bench.toml, of a suite or a dataset; ``all``: every one of bench.toml with records.
+
+    Tables of the paper have its figures ``beside`` the reproduced ones, where the metric is the AUROC.
 
     Raises BenchError for a name that does not exist, or that has no records.
     """
@@ -48,11 +52,11 @@ def tables(
         if name == "all":
             for each in config.tables:
                 try:
-                    made.append(_table(each, records, workspace, metric, profile, choice))
+                    made.append(_table(each, records, workspace, metric, profile, choice, beside))
                 except BenchError as error:
                     print(f"table {each}: {error}", file=sys.stderr)  # noqa: T201
         else:
-            made.append(_table(name, records, workspace, metric, profile, choice))
+            made.append(_table(name, records, workspace, metric, profile, choice, beside))
     return made
 
 
@@ -81,17 +85,26 @@ def currency(workspace: Workspace) -> Callable[[Record], bool]:
 
 
 def _table(
-    name: str, records: Sequence[Record], workspace: Workspace, metric: str, profile: str | None, choice: Choice
+    name: str,
+    records: Sequence[Record],
+    workspace: Workspace,
+    metric: str,
+    profile: str | None,
+    choice: Choice,
+    beside: Beside,
 ) -> Table:
     defined = workspace.config.tables.get(name)
     chosen, order = selections(name, records, workspace, profile)
     title = f"Table {name}. {defined.title}" if defined is not None and defined.title else ""
     if len(chosen) == 1 and (defined is None or defined.columns == "class"):
         (selection,) = chosen.values()
-        return class_table(
-            selection, metric, order, f"{title} ({selection.setting.describe()})" if title else "", choice
-        )
-    return suite_table(chosen, metric, order, title or name, choice)
+        titled = f"{title} ({selection.setting.describe()})" if title else ""
+        table = class_table(selection, metric, order, titled, choice)
+    else:
+        table = suite_table(chosen, metric, order, title or name, choice)
+    if defined is None or metric != "auroc":
+        return table
+    return with_published(table, name, defined.published, list(chosen), beside)
 
 
 def _parts(name: str, workspace: Workspace) -> list[tuple[str, Suite]]:

@@ -20,18 +20,32 @@ Choice = Literal["last", "oracle", "both"]
 MEAN = "mean"
 """Name of the row that holds the mean over classes."""
 
+LOWER_IS_BETTER = ("fpr_at_95_tpr",)
+"""Metrics of which less is better."""
+
 
 @dataclass(frozen=True)
 class Cell:
-    """Figures of one method, one value a seed; ``wanted`` seeds were expected, ``failed`` of them did not end well."""
+    """Figures of one method, one value a seed; ``wanted`` seeds were expected, ``failed`` of them did not end well.
+
+    A ``published`` cell holds what was printed elsewhere, a ``difference`` reproduced − published.
+    """
 
     values: tuple[float, ...] = ()
     wanted: int = 0
     failed: int = 0
+    kind: Literal["measured", "published", "difference"] = "measured"
+    mark: str = ""
+    """What follows the figure: a sign that the notes explain."""
 
     @property
     def mean(self) -> float | None:
         return statistics.fmean(self.values) if self.values else None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is measured, with every seed that was wanted."""
+        return self.kind == "measured" and bool(self.values) and len(self.values) >= self.wanted
 
     @property
     def deviation(self) -> float | None:
@@ -42,6 +56,9 @@ class Cell:
         """The cell as printed: mean ± deviation, and how many seeds are there where some are not."""
         if self.mean is None:
             return "failed" if self.failed else "–"
+        if self.kind != "measured":
+            sign = "+" if self.kind == "difference" else ""
+            return f"{self.mean:{sign}.{decimals}f}{self.mark}".replace("-", "−")
         spread = "" if self.deviation is None else f"{plus_minus}{self.deviation:.{decimals}f}"
         short = len(self.values) < self.wanted
         return f"{self.mean:.{decimals}f}{spread}" + (f" ({len(self.values)}/{self.wanted})" if short else "")
@@ -61,10 +78,28 @@ class Table:
     """For a row or column that used more than normal training images: what."""
     across: str = "method"
     """What the columns are; ``corner`` says it of the rows."""
+    lower_is_better: bool = False
 
     def marked(self, name: str) -> str:
         """The name of a row or column with † where it used more than normal training images."""
         return f"{name} †" if self.used.get(name) else name
+
+    def place(self, row: str, column: str) -> int:
+        """1 where the cell is the best of the methods, 2 where it is the second, ties alike; else 0.
+
+        Judged on unrounded means, among measured cells that are whole, where at least two are.
+        """
+        others = (
+            [self.cells[row][c] for c in self.columns]
+            if self.across == "method"
+            else [self.cells[r][column] for r in self.rows]
+        )
+        means = {cell.mean for cell in others if cell.whole}
+        own = self.cells[row][column]
+        if not own.whole or sum(cell.whole for cell in others) < 2:
+            return 0
+        ranked = sorted((mean for mean in means if mean is not None), reverse=not self.lower_is_better)
+        return next((place for place, mean in enumerate(ranked[:2], start=1) if mean == own.mean), 0)
 
     def transposed(self) -> Table:
         """The table with its rows as columns."""
@@ -126,7 +161,16 @@ def class_table(
     notes = [*selection.notes, *_ledger_notes(selection.records, choice)]
     used = _used(selection.records, lines)
     columns = [line.name for line in lines]
-    return Table(title or selection.setting.describe(), "class", list(rows), columns, rows, notes, used)
+    return Table(
+        title or selection.setting.describe(),
+        "class",
+        list(rows),
+        columns,
+        rows,
+        notes,
+        used,
+        lower_is_better=metric in LOWER_IS_BETTER,
+    )
 
 
 def suite_table(
@@ -150,7 +194,9 @@ def suite_table(
     notes = [f"{name}: {s.setting.describe()}" for name, s in selections.items()]
     notes += [f"{name}: {note}" for name, s in selections.items() for note in s.notes]
     notes += _ledger_notes(records, choice)
-    return Table(title, "method", list(cells), list(selections), cells, notes, _used(records, lines), "suite")
+    used = _used(records, lines)
+    lower = metric in LOWER_IS_BETTER
+    return Table(title, "method", list(cells), list(selections), cells, notes, used, "suite", lower)
 
 
 def _class_cell(own: Iterable[Record], line: Series, normal_class: str, wanted: int) -> Cell:

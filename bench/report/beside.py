@@ -1,0 +1,73 @@
+"""A table with published figures beside the reproduced ones: lines of their own, and what differs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from bench.report.published import Figure, of_table
+from bench.report.tables import Cell, Table
+
+Beside = Literal["none", "own", "all"]
+"""Which published figures to show: none, those of methods that are in the table, or also those of others."""
+
+Lines = dict[str, dict[str, Cell]]
+
+
+def with_published(table: Table, name: str, names: Mapping[str, str], suites: Sequence[str], beside: Beside) -> Table:
+    """The table with its published figures, as lines after those of the methods.
+
+    ``name``: of the paper's table. ``names``: by label, the method's name there. ``suites``: the suites shown; a table
+    over classes shows one. Where a label is in the table, a line Δ gives reproduced − published.
+    """
+    published = of_table(name)
+    if beside == "none" or not published:
+        return table
+    over_suites = table.across == "suite"
+    labels, places = (table.rows, table.columns) if over_suites else (table.columns, table.rows)
+    pairs: list[tuple[str | None, str]] = [(label, names[label]) for label in labels if label in names]
+    if beside == "all":
+        pairs += [(None, method) for method in published if method not in names.values()]
+    lines: Lines = {}
+    shown: list[Figure] = []
+    for label, method in pairs:
+        keys = {place: (place, "mean") if over_suites else (suites[0], place) for place in places}
+        figures = {place: published[method].get(key) for place, key in keys.items()}
+        if not any(figures.values()):
+            continue
+        shown += [figure for figure in figures.values() if figure]
+        lines[f"{method}, published"] = {place: _printed(figure) for place, figure in figures.items()}
+        if label is not None:
+            own = {place: table.cells[label][place] if over_suites else table.cells[place][label] for place in places}
+            lines[f"Δ {label}"] = {place: _difference(own[place], figure) for place, figure in figures.items()}
+    notes = [*table.notes, *_sources(shown)]
+    if over_suites:
+        return dataclasses.replace(table, rows=[*table.rows, *lines], cells={**table.cells, **lines}, notes=notes)
+    cells = {row: {**table.cells[row], **{line: lines[line][row] for line in lines}} for row in table.rows}
+    return dataclasses.replace(table, columns=[*table.columns, *lines], cells=cells, notes=notes)
+
+
+def _printed(figure: Figure | None) -> Cell:
+    if figure is None:
+        return Cell(kind="published")
+    return Cell((figure.auroc,), kind="published", mark="" if figure.kind == "printed" else "‡")
+
+
+def _difference(own: Cell, figure: Figure | None) -> Cell:
+    if figure is None or own.mean is None:
+        return Cell(kind="difference")
+    return Cell((own.mean - figure.auroc,), kind="difference", mark="" if figure.kind == "printed" else "‡")
+
+
+def _sources(shown: Sequence[Figure]) -> list[str]:
+    """Where the figures are from; ‡ those that were not seen in the paper's own text."""
+    if not shown:
+        return []
+    printed = dict.fromkeys(figure.source for figure in shown if figure.kind == "printed")
+    notes = [f"published: {source}" for source in printed]
+    for figure in shown:
+        if figure.kind != "printed":
+            where = f"{figure.method} {figure.kind}: {figure.source}" + (f" ({figure.note})" if figure.note else "")
+            notes.append(f"‡ {where}")
+    return list(dict.fromkeys([*notes, "Δ: reproduced − published"]))

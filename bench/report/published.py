@@ -1,0 +1,49 @@
+"""Published figures, each with its source: what stands beside the reproduced ones, and never as if it were measured."""
+
+from __future__ import annotations
+
+import csv
+import functools
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Literal
+
+Kind = Literal["printed", "quoted", "computed", "inferred", "context"]
+"""``printed``: in the paper's text. ``quoted``: its cell was not seen, another source has the row. ``computed``: a mean
+of such cells. ``inferred``: see the note. ``context``: of other work, in no table of the paper."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One published AUROC of a method on a normal class, or over all of them (``mean``)."""
+
+    table: str
+    suite: str
+    """The suite of bench.toml that repeats the experiment; empty where none does."""
+    dataset: str
+    normal_class: str
+    method: str
+    """As printed."""
+    auroc: float
+    kind: Kind
+    source: str
+    note: str
+
+
+@functools.cache
+def figures() -> tuple[Figure, ...]:
+    """Every published figure."""
+    text = resources.files("bench.report").joinpath("published.csv").read_text(encoding="utf-8")
+    rows: list[dict[str, Any]] = list(csv.DictReader(text.splitlines()))
+    return tuple(Figure(**{**row, "auroc": float(row["auroc"])}) for row in rows)
+
+
+def of_table(table: str) -> Mapping[str, Mapping[tuple[str, str], Figure]]:
+    """A table's figures: by method as printed, then by suite and normal class."""
+    found: dict[str, dict[tuple[str, str], Figure]] = defaultdict(dict)
+    for figure in figures():
+        if figure.table == table and figure.suite:
+            found[figure.method][figure.suite, figure.normal_class] = figure
+    return found
