@@ -40,7 +40,8 @@ def with_published(table: Table, name: str, names: Mapping[str, str], suites: Se
         lines[f"{method}, published"] = {place: _printed(figure) for place, figure in figures.items()}
         if label is not None:
             own = {place: table.cells[label][place] if over_suites else table.cells[place][label] for place in places}
-            lines[f"Δ {label}"] = {place: _difference(own[place], figure) for place, figure in figures.items()}
+            comparable = {place: figure for place, figure in figures.items() if place not in table.partial}
+            lines[f"Δ {label}"] = {place: _difference(own[place], comparable.get(place)) for place in places}
     notes = [*table.notes, *_sources(shown)]
     if over_suites:
         return dataclasses.replace(table, rows=[*table.rows, *lines], cells={**table.cells, **lines}, notes=notes)

@@ -40,6 +40,8 @@ class Selection:
     setting: Setting
     records: Sequence[Record]
     notes: Sequence[str] = field(default_factory=tuple)
+    partial: bool = False
+    """Whether classes are known to be absent, so that a mean over those that are there is another mean."""
 
     @property
     def classes(self) -> list[str]:
@@ -57,7 +59,7 @@ class Selection:
         if len(self.classes) >= expected:
             return self
         note = f"only {len(self.classes)} of {expected} classes have records; means are over these"
-        return dataclasses.replace(self, notes=(*self.notes, note))
+        return dataclasses.replace(self, notes=(*self.notes, note), partial=True)
 
 
 def setting_of(record: Record) -> Setting:

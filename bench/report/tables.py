@@ -79,6 +79,8 @@ class Table:
     across: str = "method"
     """What the columns are; ``corner`` says it of the rows."""
     lower_is_better: bool = False
+    partial: Sequence[str] = ()
+    """Rows or columns whose means are over some of the classes only: not to be held against a mean over all."""
 
     def marked(self, name: str) -> str:
         """The name of a row or column with † where it used more than normal training images."""
@@ -170,6 +172,7 @@ def class_table(
         notes,
         used,
         lower_is_better=metric in LOWER_IS_BETTER,
+        partial=[MEAN] if selection.partial else [],
     )
 
 
@@ -196,7 +199,8 @@ def suite_table(
     notes += _ledger_notes(records, choice)
     used = _used(records, lines)
     lower = metric in LOWER_IS_BETTER
-    return Table(title, "method", list(cells), list(selections), cells, notes, used, "suite", lower)
+    partial = [name for name, selection in selections.items() if selection.partial]
+    return Table(title, "method", list(cells), list(selections), cells, notes, used, "suite", lower, partial)
 
 
 def _class_cell(own: Iterable[Record], line: Series, normal_class: str, wanted: int) -> Cell:

@@ -1,0 +1,79 @@
+"""Published figures as claims: which of them the records reproduce, which not, and which cannot be held against any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.errors import BenchError
+from bench.report.published import Figure, of_table
+from bench.report.request import read_records, tables
+from bench.report.tables import Cell, Table
+from bench.workspace import Workspace
+
+Verdict = Literal["reproduced", "differs", "not comparable"]
+
+NO_RECORDS = "no record"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One published figure, and what the records say of it."""
+
+    figure: Figure
+    label: str
+    """The method here; empty where there is none."""
+    cell: Cell
+    reason: str = ""
+    """Why the two cannot be compared; empty where they can."""
+
+    @property
+    def difference(self) -> float | None:
+        """Reproduced − published; None where they cannot be compared."""
+        return None if self.reason or self.cell.mean is None else self.cell.mean - self.figure.auroc
+
+    def verdict(self, tolerance: float) -> Verdict:
+        """``reproduced`` where the two differ by no more than the tolerance."""
+        if self.difference is None:
+            return "not comparable"
+        # figures are printed to three decimals: a last digit that is rounding must not decide
+        return "reproduced" if round(abs(self.difference), 6) <= tolerance else "differs"
+
+
+def claims(workspace: Workspace, names: Sequence[str], profile: str | None) -> Iterator[Claim]:
+    """Every figure of the named tables of the paper, all of them where none is named, held against the records.
+
+    Raises BenchError for a name that is no table with published figures.
+    """
+    known = [name for name in workspace.config.tables if of_table(name)]
+    for name in names:
+        if name not in known:
+            raise BenchError(f"no published figures for table {name!r}; there are some for: {', '.join(known)}")
+    records = read_records(workspace)
+    for name in names or known:
+        try:
+            (table,) = tables([name], records, workspace, "auroc", profile, beside="none")
+        except BenchError:  # of this table there is no record at all
+            table = Table("", "", [], [], {})
+        labels = {method: label for label, method in workspace.config.tables[name].published.items()}
+        for method, figures in of_table(name).items():
+            for (suite, normal_class), figure in figures.items():
+                label = labels.get(method, "")
+                yield _held(figure, label, table, suite if table.across == "suite" else normal_class)
+
+
+def _held(figure: Figure, label: str, table: Table, place: str) -> Claim:
+    row, column = (label, place) if table.across == "suite" else (place, label)
+    cell = table.cells.get(row, {}).get(column, Cell())
+    if not label:
+        reason = "no method here"
+    elif figure.normal_class.startswith("col"):
+        reason = figure.note
+    elif cell.mean is None:
+        reason = "failed" if cell.failed else NO_RECORDS
+    elif place in table.partial:
+        reason = "a mean over all classes, of which some have no record"
+    else:
+        reason = ""
+    return Claim(figure, label, cell, reason)

@@ -1,0 +1,75 @@
+"""``bench verify``: published figures held against records."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from records import make_record
+from typer.testing import CliRunner
+
+from bench.cli import app
+from bench.report.published import figures, of_table
+from bench.store import Store
+
+OWN = of_table("2")["Ours"]
+
+
+@pytest.fixture
+def verify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digits_data: Path) -> object:
+    """``bench verify`` over three records: one that reproduces, one that does not, one that failed."""
+    monkeypatch.chdir(tmp_path)
+    store = Store(tmp_path / "runs")
+    for normal_class, error in (("0", 0.004), ("1", -0.05)):
+        auroc = OWN["mnist", normal_class].auroc + error
+        record = make_record(method="shared_ae", normal_class=normal_class, auroc=auroc)
+        store.put(dataclasses.replace(record, split={**record.split, "normal_classes": 10}))
+    store.put(make_record(method="vae", normal_class="0", status="failed"))
+
+    def run(*arguments: str) -> tuple[int, str]:
+        ended = CliRunner().invoke(app, ["verify", *arguments, "--results", "runs", "--data", str(digits_data)])
+        return ended.exit_code, ended.output
+
+    return run
+
+
+def test_each_figure_gets_the_verdict_that_its_record_earns(verify) -> None:  # type: ignore[no-untyped-def]
+    code, text = verify("2", "--json")
+    assert code == 1
+    claims = json.loads(text)["claims"]
+    assert len(claims) == len([figure for figure in figures() if figure.table == "2" and figure.suite])
+    verdicts = {(claim["method"], claim["normal_class"]): (claim["verdict"], claim["reason"]) for claim in claims}
+    assert verdicts["Ours", "0"] == ("reproduced", "")
+    assert verdicts["Ours", "1"] == ("differs", "")
+    assert verdicts["Ours", "2"] == ("not comparable", "no record")
+    assert verdicts["VAE", "0"] == ("not comparable", "failed")
+    assert verdicts["OCGAN", "0"] == ("not comparable", "no method here")
+    (zero,) = [claim for claim in claims if (claim["method"], claim["normal_class"]) == ("Ours", "0")]
+    assert zero["difference"] == pytest.approx(0.004)
+
+
+def test_the_tolerance_decides_and_so_does_the_exit_code(verify) -> None:  # type: ignore[no-untyped-def]
+    code, text = verify("2", "--tolerance", "0.05")
+    assert code == 0
+    assert "2 reproduced, 0 differs" in text
+    code, text = verify("2", "--tolerance", "0.003")
+    assert code == 1
+    assert "0 reproduced, 2 differs" in text
+    assert "not comparable: no method here" in text
+
+
+def test_without_records_nothing_is_comparable_and_columns_of_unknown_classes_never_are(verify) -> None:  # type: ignore[no-untyped-def]
+    code, text = verify("4")
+    assert code == 0
+    assert "0 reproduced, 0 differs, 48 not comparable" in text
+    assert "which class this column is, the text does not say" in text
+
+
+def test_a_table_without_published_figures_is_refused(verify) -> None:  # type: ignore[no-untyped-def]
+    from bench.errors import BenchError
+
+    runner = CliRunner().invoke(app, ["verify", "9", "--results", "runs"])
+    assert isinstance(runner.exception, BenchError)
+    assert "there are some for: 1, 2, 3, 4, 5" in str(runner.exception)
