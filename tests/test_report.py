@@ -280,9 +280,13 @@ def test_a_table_as_markdown(small: Table) -> None:
 
 
 def test_a_table_as_latex(small: Table) -> None:
-    lines = rendered(small, "latex", 2).splitlines()
-    assert lines[:3] == ["% A & B", "% first note", "% second note"]
-    assert [" ".join(line.split()) for line in lines[3:]] == [
+    text = rendered(small, "latex", 2)
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert r"\caption{A \& B}" in lines
+    assert r"\label{tab:a-b}" in lines
+    assert lines.index(r"first note.\par") + 1 == lines.index(r"second note.\par")
+    begin = lines.index(r"\begin{tabular}{lrr}")
+    assert lines[begin:][:8] == [
         r"\begin{tabular}{lrr}",
         r"\toprule",
         r"class & m(x='50\%') & other \\",
@@ -290,7 +294,7 @@ def test_a_table_as_latex(small: Table) -> None:
         r"cup\_a & 0.60 $\pm$ 0.14 (2/3) & 0.33 \\",
         r"2 & failed & -- \\",
         r"\bottomrule",
-        r"\end{tabular}",
+        r"\end{tabular}}",
     ]
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,7 @@ import pytest
 from records import make_record
 
 from bench.config import load_config
+from bench.report import latex
 from bench.report.beside import with_published
 from bench.report.formats import rendered
 from bench.report.published import figures, of_table
@@ -118,3 +123,24 @@ def test_context_and_columns_of_unknown_classes_are_in_no_table() -> None:
 def test_every_published_name_in_bench_toml_is_in_the_figures() -> None:
     for name, table in load_config().tables.items():
         assert set(table.published.values()) <= set(of_table(name)), name
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_document_compiles_without_a_warning(table: Table, turned: bool, tmp_path: Path) -> None:
+    if shutil.which("pdflatex") is None:
+        if os.environ.get("BENCH_REQUIRE_LATEX") == "1":
+            pytest.fail("BENCH_REQUIRE_LATEX=1 asks for LaTeX, but there is no pdflatex")
+        pytest.skip("there is no pdflatex")
+    every_sign = dataclasses.replace(table, notes=[*table.notes, "− ± × † ‡ ≤ ≥ → Δ α β γ λ μ ν σ ω – — “quoted” é"])
+    shown = every_sign.transposed() if turned else every_sign
+    (tmp_path / "tables.tex").write_text(latex.document([shown, shown]), encoding="utf-8")
+    for _ in range(2):  # the second time for references
+        ended = subprocess.run(
+            ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "tables.tex"],
+            cwd=tmp_path, capture_output=True, text=True, errors="replace",
+        )  # fmt: skip
+        assert ended.returncode == 0, ended.stdout
+    unwanted = [line for line in ended.stdout.splitlines() if re.search(r"Warning|Overfull|Underfull|undefined", line)]
+    # both copies carry the same label
+    assert [line for line in unwanted if "multiply" not in line and "multiply-defined" not in line] == []
+    assert (tmp_path / "tables.pdf").stat().st_size > 10_000

@@ -26,6 +26,9 @@ def table(
         typer.Option(help="Published figures beside the reproduced ones: none, of the methods shown, or of all."),
     ] = "own",
     transpose: Annotated[bool, typer.Option("--transpose", help="Rows as columns.")] = False,
+    document: Annotated[
+        bool, typer.Option("--document", help="With --format latex: a whole document, to compile and look at.")
+    ] = False,
     decimals: Annotated[int, typer.Option(min=0, max=10)] = 3,
     profile: options.Profile = None,
     results: options.Results = None,
@@ -33,6 +36,8 @@ def table(
     config: options.Config = None,
 ) -> None:
     """Print tables from the records: mean ± deviation over seeds; † marks what used more than normal images."""
+    from bench.errors import BenchError
+    from bench.report import latex
     from bench.report.formats import rendered
     from bench.report.request import read_records, tables
     from bench.workspace import open_workspace
@@ -40,4 +45,9 @@ def table(
     workspace = open_workspace(config, data, results)
     made = tables(names or ["all"], read_records(workspace), workspace, metric, profile, selection, published)
     shown = [each.transposed() if transpose else each for each in made]
+    if document:
+        if format_ != "latex":
+            raise BenchError("--document goes with --format latex")
+        typer.echo(latex.document(shown, decimals), nl=False)
+        return
     typer.echo("\n".join(rendered(each, format_, decimals) for each in shown), nl=False)

@@ -79,6 +79,8 @@ class Table:
     across: str = "method"
     """What the columns are; ``corner`` says it of the rows."""
     lower_is_better: bool = False
+    provenance: Sequence[str] = ()
+    """What the figures were made with: seeds, epochs, code."""
     partial: Sequence[str] = ()
     """Rows or columns whose means are over some of the classes only: not to be held against a mean over all."""
 
@@ -173,6 +175,7 @@ def class_table(
         used,
         lower_is_better=metric in LOWER_IS_BETTER,
         partial=[MEAN] if selection.partial else [],
+        provenance=_provenance(selection.records),
     )
 
 
@@ -200,7 +203,8 @@ def suite_table(
     used = _used(records, lines)
     lower = metric in LOWER_IS_BETTER
     partial = [name for name, selection in selections.items() if selection.partial]
-    return Table(title, "method", list(cells), list(selections), cells, notes, used, "suite", lower, partial)
+    made_with = _provenance(records)
+    return Table(title, "method", list(cells), list(selections), cells, notes, used, "suite", lower, made_with, partial)
 
 
 def _class_cell(own: Iterable[Record], line: Series, normal_class: str, wanted: int) -> Cell:
@@ -264,6 +268,24 @@ def _ledger_notes(records: Iterable[Record], choice: Choice) -> list[str]:
         if untraced:
             notes.append(f"{untraced} records have no trace to choose from; bench run --trace makes one")
     return notes
+
+
+def _provenance(records: Sequence[Record]) -> list[str]:
+    """Seeds, epochs of each method that has any, and commits, of the records that are done."""
+    done = [record for record in records if record.status == "done"]
+    seeds = sorted({record.job.seed for record in done})
+    epochs: dict[str, set[int]] = defaultdict(set)
+    for record in done:
+        if record.epochs:
+            epochs[record.job.label].add(len(record.epochs))
+    lengths = [f"{label} {_range(counts)}" for label, counts in sorted(epochs.items())]
+    commits = sorted({str(commit)[:10] for record in done if (commit := record.provenance.get("git_commit"))})
+    facts = {"seeds": map(str, seeds), "epochs": lengths, "code": commits}
+    return [f"{name}: {listed}" for name, values in facts.items() if (listed := ", ".join(values))]
+
+
+def _range(counts: set[int]) -> str:
+    return f"{min(counts)}–{max(counts)}" if len(counts) > 1 else str(min(counts))
 
 
 def _seed(record: Record) -> int:
