@@ -1,0 +1,80 @@
+"""``bench compare``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from bench.cli import options
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.report.comparison import Comparison
+    from bench.store import Record
+
+
+def compare(
+    first: Annotated[str, typer.Argument(help="A results folder, or a profile in the results folder.")],
+    second: Annotated[str, typer.Argument(help="What to hold against it.")],
+    metric: Annotated[
+        Literal["auroc", "average_precision", "fpr_at_95_tpr"], typer.Option(help="Figure to compare.")
+    ] = "auroc",
+    as_json: options.Json = False,
+    results: options.Results = None,
+    config: options.Config = None,
+) -> None:
+    """Hold two sets of records against each other: differences with intervals, and what else changed."""
+    from bench.report.comparison import compare_records
+
+    found = compare_records(_records(first, results, config), _records(second, results, config), metric)
+    if as_json:
+        facts = dataclasses.asdict(found)
+        for each, paired in zip(facts["paired"], found.paired, strict=True):
+            each |= {"mean": paired.mean, "interval": paired.interval}
+        typer.echo(json.dumps(facts, indent=1, ensure_ascii=False))
+        return
+    typer.echo(_as_text(found, first, second))
+
+
+def _records(name: str, results: Path | None, config: Path | None) -> list[Record]:
+    """The records of a folder, or those of a profile in the results folder."""
+    from bench.store import Store
+    from bench.workspace import open_workspace
+
+    if Path(name).is_dir():
+        return Store(Path(name)).records()[0]
+    workspace = open_workspace(config, None, results)
+    if name not in workspace.config.profiles:
+        profiles = ", ".join(workspace.config.profiles)
+        raise BenchError(f"{name!r} is neither a folder nor a profile; profiles: {profiles}")
+    return [record for record in Store(workspace.results).records()[0] if record.job.profile == name]
+
+
+def _as_text(found: Comparison, first: str, second: str) -> str:
+    from tabulate import tabulate
+
+    rows = []
+    for paired in found.paired:
+        interval = paired.interval
+        shown = f"{interval[0]:+.4f} to {interval[1]:+.4f}" if interval else "one pair alone"
+        rows.append((paired.label, len(paired.differences), f"{paired.mean:+.4f}", shown))
+    pairs = sum(len(paired.differences) for paired in found.paired)
+    lines = [
+        f"{second} − {first}, {found.metric}, over pairs of class × seed",
+        "",
+        tabulate(rows, headers=["method", "pairs", "mean", "95 % interval"], disable_numparse=True),
+        "",
+        f"{found.identical} of {pairs} pairs are the same to the last bit",
+    ]
+    if any(found.alone):
+        lines.append(f"without a counterpart: {found.alone[0]} of {first}, {found.alone[1]} of {second}")
+    if found.other_splits:
+        lines.append(f"left out: {found.other_splits} pairs that were made on different images")
+    for name, changes in found.changes.items():
+        lines += [f"\nchanged, {name}:", *(f"  {change}" for change in changes)]
+    lines.append("\nclasses of one dataset are not independent of each other; the intervals take them as if they were")
+    return "\n".join(lines)
