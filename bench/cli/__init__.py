@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from bench.cli import check, compare, data, inspect, new, records, run, statistics, status, table, verify
+from bench.cli import check, compare, data, figures, inspect, new, records, run, statistics, status, table, verify
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("run")(run.run)
 app.command("plan")(run.plan)
 app.command("table")(table.table)
 app.command("stats")(statistics.statistics)
+app.command("figures")(figures.figures)
 app.command("verify")(verify.verify)
 app.command("compare")(compare.compare)
 app.command("status")(status.status)

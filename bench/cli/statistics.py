@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from bench.cli import options
-from bench.errors import BenchError, unknown
+from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from bench.report.intervals import ClassFigures, Difference, Interval
     from bench.report.selection import Selection
     from bench.report.statistics import Comparison
-    from bench.store import Arrays, Record
-    from bench.workspace import Workspace
 
 
 def statistics(
@@ -41,7 +39,7 @@ def statistics(
 ) -> None:
     """Tell whether methods differ: Friedman, Nemenyi and Wilcoxon–Holm over dataset × class; or class by class."""
     from bench.report.intervals import class_figures
-    from bench.report.request import read_records, selections
+    from bench.report.request import labels_asked, read_records, score_reader, selections
     from bench.report.statistics import blocks, compare
     from bench.report.tables import ordered
     from bench.workspace import open_workspace
@@ -49,7 +47,7 @@ def statistics(
     workspace = open_workspace(config, data, results)
     chosen, order = selections(name, read_records(workspace), workspace, profile)
     present = {record.job.label for selection in chosen.values() for record in selection.records}
-    labels = ordered(present, order) if methods is None else _asked(methods, present, workspace)
+    labels = ordered(present, order) if methods is None else labels_asked(methods, present, workspace)
     notes = [f"{part}: {note}" for part, selection in chosen.items() for note in selection.notes]
     if not by_class:
         comparison = compare(blocks(chosen.values(), labels, metric))
@@ -58,7 +56,7 @@ def statistics(
     elif metric != "auroc":
         raise BenchError("only the AUROC has intervals here, so --by-class goes with --metric auroc alone")
     else:
-        arrays = _arrays(workspace)
+        arrays = score_reader(workspace)
         figures = {part: class_figures(selection, labels, arrays) for part, selection in chosen.items()}
         facts, text = _class_facts(figures), _class_text(figures, chosen, labels)
         notes += _class_notes(figures)
@@ -66,26 +64,6 @@ def statistics(
         typer.echo(json.dumps({"name": name, "metric": metric, **facts, "notes": notes}, indent=1, ensure_ascii=False))
     else:
         typer.echo("\n".join([text, *notes]))
-
-
-def _asked(methods: str, present: set[str], workspace: Workspace) -> list[str]:
-    from bench.specs import parse_spec, parse_specs
-
-    groups = workspace.config.groups
-    labels = [str(parse_spec(text)) for spec in parse_specs(methods) for text in groups.get(str(spec), [str(spec)])]
-    for label in labels:
-        if label not in present:
-            raise unknown("method with records", label, present)
-    return list(dict.fromkeys(labels))
-
-
-def _arrays(workspace: Workspace) -> Callable[[Record], Arrays]:
-    """Reads the scores of what ``read_records`` found: records of one's own, or else of the reference run."""
-    from bench.report.request import REFERENCE
-    from bench.store import Store
-
-    own, reference = Store(workspace.results), Store(REFERENCE)
-    return lambda record: (own if own.path(record.job).is_file() else reference).scores(record)
 
 
 def _comparison_facts(comparison: Comparison) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from bench.config import Suite
@@ -12,8 +12,8 @@ from bench.fingerprint import source_fingerprint
 from bench.report.beside import Beside, with_published
 from bench.report.selection import Selection, Setting, select
 from bench.report.tables import Choice, Table, class_table, suite_table
-from bench.specs import parse_spec
-from bench.store import Record, Store
+from bench.specs import parse_spec, parse_specs
+from bench.store import Arrays, Record, Store
 from bench.workspace import Workspace
 
 REFERENCE = Path("results/reference")
@@ -76,6 +76,22 @@ def selections(
         asked = f" and profile {profile}" if profile else ""
         raise BenchError(f"no records for {name}{asked} in {workspace.results}; make them with bench run")
     return chosen, [text for _, suite in parts for text in _order(suite, workspace)]
+
+
+def labels_asked(methods: str, present: Collection[str], workspace: Workspace) -> list[str]:
+    """The labels that ``--methods`` names, its groups resolved. Raises BenchError for one without records."""
+    groups = workspace.config.groups
+    labels = [str(parse_spec(text)) for spec in parse_specs(methods) for text in groups.get(str(spec), [str(spec)])]
+    for label in labels:
+        if label not in present:
+            raise unknown("method with records", label, present)
+    return list(dict.fromkeys(labels))
+
+
+def score_reader(workspace: Workspace) -> Callable[[Record], Arrays]:
+    """Reads the scores of what ``read_records`` found: records of one's own, or else of the reference run."""
+    own, reference = Store(workspace.results), Store(REFERENCE)
+    return lambda record: (own if own.path(record.job).is_file() else reference).scores(record)
 
 
 def currency(workspace: Workspace) -> Callable[[Record], bool]:
