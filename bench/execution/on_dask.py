@@ -91,6 +91,8 @@ class DaskEngine:
             outcome: Outcome = handle.result()
         except (KilledWorker, CancelledError) as error:
             raise NodeLost(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
+        finally:
+            handle.release()  # or Dask would do it again if the node that holds the result is lost
         return outcome
 
     def news(self) -> Iterable[News]:
