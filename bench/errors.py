@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable
 
 
@@ -25,3 +26,8 @@ def unknown(kind: str, asked: str, known: Iterable[str], hint: str = "") -> Benc
     known_names = f"known: {', '.join(names)}" if names else "none exists"
     listed = f"did you mean {' or '.join(near)}?" if near else known_names
     return BenchError(f"no {kind} called {asked!r}; {listed}" + (f" ({hint})" if hint else ""))
+
+
+def warn(error: BenchError) -> None:
+    """Name on stderr what is wrong but hinders nothing."""
+    print(f"warning: {error}", file=sys.stderr)  # noqa: T201

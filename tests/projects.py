@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import typer
+from typer.testing import CliRunner
+
+from bench.errors import BenchError
 from bench.workspace import Workspace, open_workspace
 
 METHOD = '''
@@ -94,3 +100,18 @@ class Project:
     def workspace(self) -> Workspace:
         """What a command sees that is started in the folder."""
         return open_workspace(data=self.root / "data", results=self.root / "results")
+
+
+def invoked(command: Callable[..., None]) -> Callable[..., Any]:
+    """A command of the command line, called with its words; what it ends with, its BenchError raised."""
+    app = typer.Typer()
+    app.command()(command)
+
+    def run(*arguments: str) -> Any:
+        ended = CliRunner().invoke(app, list(arguments))
+        if isinstance(ended.exception, BenchError):
+            raise ended.exception
+        assert ended.exit_code == 0, ended.output
+        return ended
+
+    return run

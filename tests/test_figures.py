@@ -10,15 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import typer
 from cli import python_prints
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
-from projects import Project
+from projects import Project, invoked
 from records import make_record
-from typer.testing import CliRunner
 
 from bench.cli.figures import figures
 from bench.errors import BenchError
@@ -351,17 +349,7 @@ def draw(project: Project, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any
                 cost={"fit_seconds": 1.0 + place, "parameters": None},
                 epochs=epochs(None, None) if method == "vae" else [],
             )
-    app = typer.Typer()
-    app.command()(figures)
-
-    def command(*arguments: str) -> Any:
-        ended = CliRunner().invoke(app, list(arguments))
-        if isinstance(ended.exception, BenchError):
-            raise ended.exception
-        assert ended.exit_code == 0, ended.output
-        return ended
-
-    return command
+    return invoked(figures)
 
 
 def test_bench_figures_writes_what_it_names_and_says_what_it_leaves_out(

@@ -16,12 +16,10 @@ import pandas as pd
 import pytest
 import scikit_posthocs
 import scipy.stats
-import typer
 from cli import python_prints
 from matplotlib import pyplot
-from projects import Project
+from projects import Project, invoked
 from records import make_record
-from typer.testing import CliRunner
 
 from bench.cli.statistics import statistics
 from bench.errors import BenchError
@@ -342,17 +340,8 @@ def stats(project: Project) -> Callable[..., Any]:
                 auroc=auroc_interval(LABELS, scores).auroc,
             )
             store.put(record, {"scores": scores, "labels": LABELS, "indices": np.arange(len(LABELS))})
-    app = typer.Typer()
-    app.command()(statistics)
-
-    def command(*arguments: str) -> Any:
-        ended = CliRunner().invoke(app, list(arguments))
-        if isinstance(ended.exception, BenchError):
-            raise ended.exception
-        assert ended.exit_code == 0, ended.output
-        return ended.stdout
-
-    return command
+    command = invoked(statistics)
+    return lambda *words: command(*words).stdout
 
 
 def test_stats_say_what_was_compared_with_what_outcome_and_end_with_the_warning(stats: Callable[..., str]) -> None:

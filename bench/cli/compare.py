@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 def compare(
     first: Annotated[str, typer.Argument(help="A results folder, or a profile in the results folder.")],
     second: Annotated[str, typer.Argument(help="What to hold against it.")],
-    metric: Annotated[
-        Literal["auroc", "average_precision", "fpr_at_95_tpr"], typer.Option(help="Figure to compare.")
-    ] = "auroc",
+    metric: options.Metric = "auroc",
     as_json: options.Json = False,
     results: options.Results = None,
     config: options.Config = None,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def figures(
-    name: Annotated[str, typer.Argument(metavar="SUITE", help="A suite, a table of bench.toml, or a dataset.")],
+    name: options.Selected,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the figures.")] = Path("figures"),
     normal_class: Annotated[
         str | None,
@@ -41,15 +41,12 @@ def figures(
 ) -> None:
     """Draw the figures of a paper from the records, as PDF and PNG: curves, heatmap, spread, cost, ranks."""
     from bench.report.figures import critical_difference, save
-    from bench.report.request import labels_asked, read_records, score_reader, selections
+    from bench.report.request import score_reader, selections_and_labels
     from bench.report.statistics import blocks, compare
-    from bench.report.tables import ordered
     from bench.workspace import open_workspace
 
     workspace = open_workspace(config, data, results)
-    chosen, order = selections(name, read_records(workspace), workspace, profile)
-    present = {record.job.label for selection in chosen.values() for record in selection.records}
-    labels = ordered(present, order) if methods is None else labels_asked(methods, present, workspace)
+    chosen, labels = selections_and_labels(name, methods, workspace, profile)
     shown = {part: own for part, all_ in chosen.items() if (own := _narrowed(all_, labels)).records}
     classes = _classes(shown, normal_class)
     asked: list[tuple[str, Draw]] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,3 +19,7 @@ Results = Annotated[
 ]
 Profile = Annotated[str | None, typer.Option("--profile", help="Set of parameters: see bench list profiles.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+Metric = Annotated[
+    Literal["auroc", "average_precision", "fpr_at_95_tpr"], typer.Option("--metric", help="Which figure.")
+]
+Selected = Annotated[str, typer.Argument(metavar="SUITE", help="A suite, a table of bench.toml, or a dataset.")]

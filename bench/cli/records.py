@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bench.cli import options
+from bench.errors import warn
 
 
 def export(
@@ -58,7 +58,7 @@ def gc(
     store = Store(workspace.results)
     records, unreadable = store.records()
     for error in unreadable:
-        print(f"warning: {error}", file=sys.stderr)  # noqa: T201
+        warn(error)
     old = superseded(records, currency(workspace))
     leftovers = store.leftovers()
     for record in old:

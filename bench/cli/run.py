@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from bench.cli import options
+from bench.errors import warn
 
 if TYPE_CHECKING:
     from bench.execution.estimates import Forecast
@@ -90,7 +91,7 @@ def run(
     with open_executor(executor, address, device, workers, _jobs_per_gpu(jobs_per_gpu)) as places:
         planned = execution.plan(jobs, workspace, places.device, rerun, trace)
         for error in planned.unreadable:
-            print(f"warning: {error}", file=sys.stderr)  # noqa: T201
+            warn(error)
         if dry_run:
             _print_plan(title, planned, places)
             return

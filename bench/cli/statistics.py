@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,10 +20,8 @@ if TYPE_CHECKING:
 
 
 def statistics(
-    name: Annotated[str, typer.Argument(metavar="SUITE", help="A suite, a table of bench.toml, or a dataset.")],
-    metric: Annotated[
-        Literal["auroc", "average_precision", "fpr_at_95_tpr"], typer.Option(help="Figure to compare by.")
-    ] = "auroc",
+    name: options.Selected,
+    metric: options.Metric = "auroc",
     methods: Annotated[
         str | None, typer.Option("--methods", help="Compare these alone: specs or groups, comma-separated.")
     ] = None,
@@ -39,15 +37,12 @@ def statistics(
 ) -> None:
     """Tell whether methods differ: Friedman, Nemenyi and Wilcoxon–Holm over dataset × class; or class by class."""
     from bench.report.intervals import class_figures
-    from bench.report.request import labels_asked, read_records, score_reader, selections
+    from bench.report.request import score_reader, selections_and_labels
     from bench.report.statistics import blocks, compare
-    from bench.report.tables import ordered
     from bench.workspace import open_workspace
 
     workspace = open_workspace(config, data, results)
-    chosen, order = selections(name, read_records(workspace), workspace, profile)
-    present = {record.job.label for selection in chosen.values() for record in selection.records}
-    labels = ordered(present, order) if methods is None else labels_asked(methods, present, workspace)
+    chosen, labels = selections_and_labels(name, methods, workspace, profile)
     notes = [f"{part}: {note}" for part, selection in chosen.items() for note in selection.notes]
     if not by_class:
         comparison = compare(blocks(chosen.values(), labels, metric))

@@ -14,9 +14,7 @@ def table(
         list[str] | None, typer.Argument(help="Tables of bench.toml or suites; all: every table with records.")
     ] = None,
     format_: Annotated[Literal["text", "markdown", "latex", "csv", "json"], typer.Option("--format")] = "text",
-    metric: Annotated[
-        Literal["auroc", "average_precision", "fpr_at_95_tpr"], typer.Option(help="Figure in the cells.")
-    ] = "auroc",
+    metric: options.Metric = "auroc",
     selection: Annotated[
         Literal["last", "oracle", "both"],
         typer.Option(help="The last epoch's figure, the best one by the test labels (of a run with --trace), or both."),

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Protocol
 from bench.errors import BenchError
 from bench.execution.executor import Watch
 from bench.execution.messages import Outcome, Task
-from bench.execution.slots import Slot, cpu_slot, gpu_slot
+from bench.execution.slots import JobsPerGpu, Slot, cpu_slot, gpu_slot
 from bench.execution.supervisor import Stop, Supervisor
 from bench.fingerprint import source_fingerprint
 from bench.method import Epoch
@@ -90,6 +90,17 @@ class Engine(Protocol):
 
     def cancel(self, handles: Sequence[Any]) -> None:
         """End these tasks, their processes included."""
+
+
+def device_and_share(device: str, gpus: float, jobs_per_gpu: JobsPerGpu, without: str) -> tuple[str, float]:
+    """What ``--device`` is on a cluster with so many GPUs, and the share of a GPU that a job takes.
+
+    What a GPU's memory holds a cluster does not know, so that ``auto`` is one job a GPU. Raises BenchError, which says
+    ``without``, where a GPU is asked for and there is none.
+    """
+    if device.startswith("cuda") and not gpus:
+        raise BenchError(f"--device {device}: {without}")
+    return "cuda" if gpus and device != "cpu" else "cpu", 1.0 if jobs_per_gpu == "auto" else 1.0 / jobs_per_gpu
 
 
 @dataclass

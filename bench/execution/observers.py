@@ -22,6 +22,8 @@ from bench.store import Record
 
 EPOCH_SECONDS = 1.0
 """Of one job's epochs, no more than one in so many seconds is an event."""
+TAIL_BYTES = 4096
+"""More than the last line of a log that has ended."""
 LOGS = "logs"
 """Folder, in the results folder, of the runs' logs."""
 
@@ -142,11 +144,12 @@ def read_events(stream: TextIO) -> Iterator[dict[str, Any]]:
 
 
 def _is_live(path: Path) -> bool:
-    with path.open(encoding="utf-8") as stream:
-        first, last = None, None
-        for event in read_events(stream):
-            first, last = first or event, event
-    if first is None or last is None or last["event"] == "finished":
+    with path.open("rb") as stream:
+        head = stream.readline()
+        stream.seek(max(0, path.stat().st_size - TAIL_BYTES))
+        tail = stream.read().splitlines()[-1:]
+    if not head.endswith(b"\n") or b'{"event": "finished"' in tail[0]:
         return False
+    first = json.loads(head)
     # of a run on another machine that shares the folder, only the log tells
     return bool(first["host"] != socket.gethostname() or psutil.pid_exists(first["pid"]))

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 from bench.errors import BenchError
-from bench.execution.cluster import News, NodeLost, release, serve
+from bench.execution.cluster import News, NodeLost, device_and_share, release, serve
 from bench.execution.messages import Outcome, Task
 from bench.execution.slots import JobsPerGpu
 
@@ -56,11 +56,8 @@ class DaskEngine:
         self.silence = SILENCE
         self.address = f"Dask at {client.scheduler.address}"
         gpus = sum(gpus for _, gpus in client.run_on_scheduler(_resources))
-        self.device = "cuda" if gpus and device != "cpu" else "cpu"
-        if device.startswith("cuda") and not gpus:
-            raise BenchError(f"--device {device}: no worker of {self.address} was started with --resources GPU=1")
-        # what a GPU holds is not Dask's to know, so that auto is one job a GPU here
-        self._share = 1.0 if jobs_per_gpu == "auto" else 1.0 / jobs_per_gpu
+        without = f"no worker of {self.address} was started with --resources GPU=1"
+        self.device, self._share = device_and_share(device, gpus, jobs_per_gpu, without)
         self._topic = f"bench-{uuid.uuid4().hex}"
         self._news: collections.deque[News] = collections.deque()
         client.subscribe_topic(self._topic, lambda event: self._news.append(pickle.loads(event[1])))

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 from bench.errors import BenchError
-from bench.execution.cluster import News, NodeLost, NodeUnfit, serve
+from bench.execution.cluster import News, NodeLost, NodeUnfit, device_and_share, serve
 from bench.execution.messages import Outcome, Task
 from bench.execution.slots import JobsPerGpu
 
@@ -58,11 +58,8 @@ class RayEngine:
         gpus = ray.cluster_resources().get("GPU", 0.0)
         self.address = f"Ray at {address}"
         self.silence = (ray.exceptions.RayError, ConnectionError)
-        self.device = "cuda" if gpus and device != "cpu" else "cpu"
-        if device.startswith("cuda") and not gpus:
-            raise BenchError(f"--device {device}: the Ray cluster at {address} has no GPU")
-        # what a GPU holds is not Ray's to know, so that auto is one job a GPU here
-        self._share = 1.0 if jobs_per_gpu == "auto" else 1.0 / jobs_per_gpu
+        without = f"the Ray cluster at {address} has no GPU"
+        self.device, self._share = device_and_share(device, gpus, jobs_per_gpu, without)
         # beside the driver, for a lost node not to take it along
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
         self._mailbox: Any = ray.remote(num_cpus=0, max_restarts=-1, scheduling_strategy=here)(Mailbox).remote()

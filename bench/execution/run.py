@@ -83,8 +83,12 @@ def plan(jobs: Sequence[Job], workspace: Workspace, device: str, rerun: Rerun = 
         estimates = Estimates(records, workspace, device)
         known = {job.key: estimates.seconds(job) for job in found.pending}
         found.expected = {key: seconds for key, seconds in known.items() if seconds is not None}
-        found.pending.sort(key=lambda job: (-found.expected.get(job.key, math.inf), -estimates.work(job)))
+        found.pending.sort(key=lambda job: _place(found.expected.get(job.key), job, estimates))
     return found
+
+
+def _place(expected: float | None, job: Job, estimates: Estimates) -> tuple[float, float]:
+    return (-math.inf, -estimates.work(job)) if expected is None else (-expected, 0.0)
 
 
 def prepare(planned: Plan, workspace: Workspace, options: Options) -> list[Task]:

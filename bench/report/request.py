@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from bench.config import Suite
-from bench.errors import BenchError, unknown
+from bench.errors import BenchError, unknown, warn
 from bench.fingerprint import source_fingerprint
 from bench.report.beside import Beside, with_published
 from bench.report.selection import Selection, Setting, select
-from bench.report.tables import Choice, Table, class_table, suite_table
+from bench.report.tables import Choice, Table, class_table, ordered, suite_table
 from bench.specs import parse_spec, parse_specs
 from bench.store import Arrays, Record, Store
 from bench.workspace import Workspace
@@ -24,7 +24,7 @@ def read_records(workspace: Workspace) -> list[Record]:
     """The records in the results folder, else those of the reference run; what cannot be read is named on stderr."""
     records, unreadable = Store(workspace.results).records()
     for error in unreadable:
-        print(f"warning: {error}", file=sys.stderr)  # noqa: T201
+        warn(error)
     if records or unreadable or workspace.results != Path(workspace.config.results) or not REFERENCE.is_dir():
         return records
     print(f"no runs of your own in {workspace.results}; showing the reference run, {REFERENCE}", file=sys.stderr)  # noqa: T201
@@ -78,8 +78,20 @@ def selections(
     return chosen, [text for _, suite in parts for text in _order(suite, workspace)]
 
 
-def labels_asked(methods: str, present: Collection[str], workspace: Workspace) -> list[str]:
-    """The labels that ``--methods`` names, its groups resolved. Raises BenchError for one without records."""
+def selections_and_labels(
+    name: str, methods: str | None, workspace: Workspace, profile: str | None
+) -> tuple[dict[str, Selection], list[str]]:
+    """What a table, suite or dataset selects of the records, and the labels to show: those named, else all in order.
+
+    Raises BenchError for a name that does not exist, or for what has no records.
+    """
+    chosen, order = selections(name, read_records(workspace), workspace, profile)
+    present = {record.job.label for selection in chosen.values() for record in selection.records}
+    return chosen, ordered(present, order) if methods is None else _named(methods, present, workspace)
+
+
+def _named(methods: str, present: Collection[str], workspace: Workspace) -> list[str]:
+    """The labels that ``--methods`` names, its groups resolved."""
     groups = workspace.config.groups
     labels = [str(parse_spec(text)) for spec in parse_specs(methods) for text in groups.get(str(spec), [str(spec)])]
     for label in labels:
