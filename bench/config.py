@@ -50,13 +50,15 @@ class Profile(Model):
 
 
 class Table(Model):
-    """A table of the paper: its suites, and whether columns are normal classes or the means of whole suites."""
+    """A table of published figures: its suites, and whether columns are normal classes or the means of suites."""
 
     title: str = ""
     suites: list[str]
     columns: Literal["class", "suite"] = "class"
+    methods: list[str] | None = None
+    """Specs or groups to show; None: those of the suites."""
     published: dict[str, str] = {}
-    """By label, the name under which the paper has the method's figures."""
+    """By label, the name under which the method's figures were published."""
 
 
 class Plugins(Model):

@@ -42,25 +42,38 @@ def _shared_parts(file: Path) -> list[Path]:
     found: set[Path] = set()
     waiting = [file]
     while waiting:
-        for node in _nodes(waiting.pop()):
-            names: list[str] = []
-            if isinstance(node, ast.ImportFrom):
-                names = [node.module or "", *(f"{node.module or ''}.{alias.name}" for alias in node.names)]
-            elif isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            for name in names:
-                part = file.parent / f"{name.rpartition('.')[2]}.py"
-                if part.is_file() and part != file and part not in found and _belongs(name, file):
-                    found.add(part)
-                    waiting.append(part)
+        importer = waiting.pop()
+        for name in _imported(importer, _modified(importer)):
+            part = file.parent / f"{name.rpartition('.')[2]}.py"
+            if part.is_file() and part != file and part not in found and _belongs(name, file):
+                found.add(part)
+                waiting.append(part)
     return sorted(found)
 
 
-def _nodes(file: Path) -> Iterator[ast.AST]:
+@functools.lru_cache(maxsize=256)
+def _imported(file: Path, modified: int) -> tuple[str, ...]:
+    """Dotted names that a file imports, or from which it imports."""
     try:
-        yield from ast.walk(ast.parse(file.read_bytes()))
+        tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError, OSError):  # the plugin cannot be imported either, so it shares nothing
-        return
+        return ()
+    names: dict[str, None] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            names[node.module or ""] = None
+            names.update(dict.fromkeys(f"{node.module or ''}.{alias.name}" for alias in node.names))
+        elif isinstance(node, ast.Import):
+            names.update(dict.fromkeys(alias.name for alias in node.names))
+    return tuple(names)
+
+
+def _modified(file: Path) -> int:
+    """When the file was changed last; 0 where it cannot be told."""
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _belongs(module: str, file: Path) -> bool:

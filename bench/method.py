@@ -122,6 +122,14 @@ class Method(ABC):
         """
         yield from ()
 
+    def reconstruct(self, images: Images) -> Images | None:
+        """What the method made of each image where it scores by making them anew; None where it does not.
+
+        uint8 (n, height, width, channels), of the size that the method works at. The harness keeps a few of them, for a
+        figure.
+        """
+        return None
+
     def save(self, folder: Path) -> None:
         """Write the fitted method into an existing folder."""
         import torch
@@ -164,6 +172,7 @@ STATE = "method.pt"
 """Name of the file that ``Method.save`` writes."""
 
 M = TypeVar("M", bound=Method)
+R = TypeVar("R")
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False)
@@ -177,7 +186,8 @@ def method(
 ) -> Callable[[type[M]], type[M]]:
     """Declare a class as the method of its file: its fields become hyperparameters of the spec.
 
-    ``fit`` and ``score`` of such a class refuse what are no images before the class's own code sees it.
+    ``fit``, ``score`` and ``reconstruct`` of such a class refuse what are no images before the class's own code sees
+    it, and ``reconstruct`` returns nothing else.
     """
 
     def declare(cls: type[M]) -> type[M]:
@@ -194,6 +204,7 @@ def method(
             if hasattr(declared, name):
                 setattr(declared, name, _on_training_images(getattr(declared, name)))
         declared.score = _on_images_alike(declared.score)  # type: ignore[method-assign]
+        declared.reconstruct = _returning_images(_on_images_alike(declared.reconstruct))  # type: ignore[method-assign]
         return declared
 
     return declare
@@ -221,15 +232,34 @@ def _on_training_images(fit: Callable[..., Any]) -> Callable[..., Any]:
     return checked
 
 
-def _on_images_alike(score: Callable[..., Scores]) -> Callable[..., Scores]:
-    @functools.wraps(score)
-    def checked(self: Method, images: Images) -> Scores:
+def _on_images_alike(act: Callable[..., R]) -> Callable[..., R]:
+    @functools.wraps(act)
+    def checked(self: Method, images: Images) -> R:
         require_images(images)
         fitted_on = getattr(self, "_fitted_on", None)
         if fitted_on is None:
-            raise BenchError(f"{type(self).__name__} has to be fitted before it can score")
+            raise BenchError(f"{type(self).__name__} has to be fitted before it can {act.__name__}")
         if images.shape[1:] != fitted_on:
-            raise BenchError(f"fitted on images of shape {fitted_on}, asked to score images of {images.shape[1:]}")
-        return score(self, images)
+            raise BenchError(
+                f"fitted on images of shape {fitted_on}, asked to {act.__name__} images of {images.shape[1:]}"
+            )
+        return act(self, images)
+
+    return checked
+
+
+def _returning_images(reconstruct: Callable[..., Images | None]) -> Callable[..., Images | None]:
+    @functools.wraps(reconstruct)
+    def checked(self: Method, images: Images) -> Images | None:
+        made = reconstruct(self, images)
+        if made is None:
+            return None
+        try:
+            require_images(made)
+        except BenchError as error:
+            raise BenchError(f"what reconstruct returned: {error}") from error
+        if len(made) != len(images):
+            raise BenchError(f"reconstruct returned {len(made)} images for {len(images)}; return one for each")
+        return made
 
     return checked

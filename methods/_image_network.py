@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -47,8 +48,12 @@ class ImageNetwork(EpochMethod, Generic[Networks]):
     def anomaly(self, x: Tensor) -> Tensor:
         """Scores (b,) of a prepared batch (b, channels, image_size, image_size)."""
 
+    @abstractmethod
+    def reconstruction(self, x: Tensor) -> Tensor:
+        """What the networks make of a prepared batch: another one like it."""
+
     def prepare(self, batch: Tensor) -> Tensor:
-        """A batch of uint8 as the networks take it."""
+        """A batch of uint8 as the networks take it, on a scale of their own."""
         return symmetric(batch)
 
     def fit_epochs(self, images: Images, context: FitContext) -> Iterator[Epoch]:
@@ -79,6 +84,14 @@ class ImageNetwork(EpochMethod, Generic[Networks]):
             prepare=self.prepare,
             batch_size=batch_size,
         )
+
+    def reconstruct(self, images: Images) -> Images:
+        """``reconstruction`` of every image, as pixels; what lies beyond black and white is black and white."""
+        black, white = self.prepare(torch.tensor([0, 255], dtype=torch.uint8)).tolist()
+        # an image's number may be a tensor
+        made = scored(self.reconstruction, resized(images, self.image_size), device=self.device, prepare=self.prepare)
+        pixels = 255 * (made - black) / (white - black)
+        return pixels.round().clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
 
     def adam(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Adam:
         return adam(parameters, lr=self.lr, betas=(self.beta1, 0.999))

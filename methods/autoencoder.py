@@ -24,8 +24,12 @@ class Autoencoder(EncoderDecoderMethod[nn.Sequential]):
     def build(self, channels: int) -> nn.Sequential:
         return nn.Sequential(self.encoder(channels), self.decoder(channels))
 
+    def reconstruction(self, x: Tensor) -> Tensor:
+        reconstruction: Tensor = self.networks(x)
+        return reconstruction
+
     def anomaly(self, x: Tensor) -> Tensor:
-        return distances(x, self.networks(x), self.norm)
+        return distances(x, self.reconstruction(x), self.norm)
 
     def step(self, context: FitContext) -> Step:
         optimiser = self.adam(self.networks.parameters())

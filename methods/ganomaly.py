@@ -93,6 +93,11 @@ class GANomaly(AdversarialMethod[Generator]):
             yield epoch
         del self._fresh
 
+    def reconstruction(self, x: Tensor) -> Tensor:
+        x_hat: Tensor
+        x_hat, _, _ = self.networks.generator(x)
+        return x_hat
+
     def anomaly(self, x: Tensor) -> Tensor:
         _, z, z_hat = self.networks.generator(x)
         return (z - z_hat).square().flatten(1).mean(dim=1)

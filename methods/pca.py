@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.images import flattened
 from bench.method import FitContext, Images, Method, Scores, method
@@ -29,6 +30,13 @@ class PrincipalComponents(Method):
 
     def score(self, images: Images) -> Scores:
         rows = flattened(images)
-        explained = self.model.inverse_transform(self.model.transform(rows))
-        scores: Scores = np.square(rows - explained).mean(axis=1)
+        scores: Scores = np.square(rows - self._explained(rows)).mean(axis=1)
         return scores
+
+    def reconstruct(self, images: Images) -> Images:
+        pixels = 255 * self._explained(flattened(images))
+        return pixels.round().clip(0, 255).astype(np.uint8).reshape(images.shape)
+
+    def _explained(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        explained: NDArray[np.float32] = self.model.inverse_transform(self.model.transform(rows))
+        return explained

@@ -68,6 +68,13 @@ class SharedAE(EncoderDecoderMethod[Networks]):
     def build(self, channels: int) -> Networks:
         return Networks(self.variant, lambda: self.encoder(channels), lambda: self.decoder(channels))
 
+    def reconstruction(self, x: Tensor) -> Tensor:
+        """x2 = D2(E1(x)), the image whose latent vector z2 the score begins with; x1 = D1(E1(x)) for want of a D2."""
+        nets = self.networks
+        decoder = nets.d1 if self.variant == "one_ede" else nets.d2
+        reconstruction: Tensor = decoder(nets.e1(x))
+        return reconstruction
+
     def anomaly(self, x: Tensor) -> Tensor:
         """Algorithm 2: A(x) = ω1‖z − z2‖ + ω2‖z − z2′‖, and its like for the smaller variants."""
         nets = self.networks

@@ -91,9 +91,13 @@ class SkipGANomaly(AdversarialMethod[Generator]):
     def build(self, channels: int) -> Adversaries[Generator]:
         return Adversaries(Generator(channels, self.width), Discriminator(_judge(channels, self.width, self.latent)))
 
+    def reconstruction(self, x: Tensor) -> Tensor:
+        x_hat: Tensor = self.networks.generator(x)
+        return x_hat
+
     def anomaly(self, x: Tensor) -> Tensor:
         discriminator = self.networks.discriminator
-        x_hat = self.networks.generator(x)
+        x_hat = self.reconstruction(x)
         image = (x - x_hat).square().flatten(1).mean(dim=1)
         features = (discriminator(x).features - discriminator(x_hat).features).square().flatten(1).mean(dim=1)
         return self.share * image + (1 - self.share) * features

@@ -66,6 +66,12 @@ class VAE(EncoderDecoderMethod[Networks]):
     def build(self, channels: int) -> Networks:
         return Networks(self.encoder(channels, outputs=2 * self.latent, bounded=False), self.decoder(channels))
 
+    def reconstruction(self, x: Tensor) -> Tensor:
+        """The mean of p(x|z) at the posterior's mean."""
+        mean, _ = self.networks.posterior(x)
+        reconstruction: Tensor = self.networks.decoder(mean)
+        return reconstruction
+
     def anomaly(self, x: Tensor) -> Tensor:
         nets = self.networks
         mean, log_variance = nets.posterior(x)

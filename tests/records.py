@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bench.jobs import Job
-from bench.store import Record
+from bench.metrics import auroc
+from bench.store import Record, Store
 
 JOB: dict[str, Any] = {
     "method": "ocsvm",
@@ -54,3 +59,22 @@ def make_record(
         error=None if done else {"type": "ValueError", "message": "made to fail\nsecond line"},
         provenance={"ended": ended},
     )
+
+
+def scored(labels: NDArray[Any], distance: float, number: int) -> NDArray[np.float64]:
+    """Standard normal scores of images that are normal (0) or anomalous (1), the latter ``distance`` higher."""
+    return np.random.default_rng(number).standard_normal(len(labels)) + distance * labels
+
+
+def put_scored(store: Store, labels: NDArray[Any], scores: NDArray[np.float64], **facts: Any) -> Record:
+    """Store a record with these scores and return it as it is read again.
+
+    ``facts`` are those of ``make_record``, and of the record itself: cost, epochs and the like.
+    """
+    fields = {field.name for field in dataclasses.fields(Record)} - {"split", "job", "status"}
+    changes = {name: facts.pop(name) for name in fields & facts.keys()}
+    record = dataclasses.replace(make_record(auroc=auroc(labels, scores), **facts), **changes)
+    store.put(record, {"scores": scores, "labels": labels, "indices": np.arange(len(labels))})
+    found = store.get(record.job)
+    assert found is not None
+    return found

@@ -67,6 +67,14 @@ def test_without_records_nothing_is_comparable_and_columns_of_unknown_classes_ne
     assert "which class this column is, the text does not say" in text
 
 
+def test_context_is_never_comparable(verify, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    Store(tmp_path / "runs").put(make_record(method="skip_ganomaly", normal_class="0", auroc=0.941))
+    code, text = verify("skip-ganomaly")
+    assert code == 0
+    assert "0 reproduced, 0 differs, 2 not comparable" in text
+    assert "not comparable: origin and protocol unknown" in text
+
+
 def test_a_table_without_published_figures_is_refused(verify) -> None:  # type: ignore[no-untyped-def]
     from bench.errors import BenchError
 

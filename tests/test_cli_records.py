@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import shlex
 import shutil
 
 import pandas as pd
@@ -20,6 +22,19 @@ def test_a_real_run_is_exported_with_a_row_for_each_record(undisturbed: Bench, b
     refused = bench("export", "all.docx")
     assert refused.returncode == 2
     assert ".csv or .parquet" in refused.stderr
+
+
+def test_a_real_run_is_reported_on_one_page_that_says_how_to_repeat_it(undisturbed: Bench, bench: Bench) -> None:
+    shutil.copytree(undisturbed.store.folder, bench.store.folder)
+    told = bench("report", "--figures", "none", "--out", "pages/digits.html")
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.startswith("pages/digits.html: 1 tables, ")
+    page = (bench.folder / "pages/digits.html").read_text(encoding="utf-8")
+    typed = html.unescape(page)
+    for record in bench.records():
+        assert shlex.join(record.provenance["command"]) in typed
+    assert "report --figures none --out pages/digits.html" in typed
+    assert "bench run" in bench("report", "--results", "elsewhere").stderr
 
 
 def test_records_of_code_that_has_changed_are_shown_and_removed_only_when_told(bench: Bench) -> None:

@@ -16,11 +16,10 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 from projects import Project, invoked
-from records import make_record
+from records import make_record, put_scored, scored
 
 from bench.cli.figures import figures
 from bench.errors import BenchError
-from bench.metrics import auroc
 from bench.report.curves import roc_curves, score_histogram, training_curves
 from bench.report.figures import COLUMN, PAGE, cost, critical_difference, heatmap, look, save, seed_spread
 from bench.report.selection import Selection, select
@@ -30,23 +29,6 @@ from bench.store import Record, Store
 LABELS = np.repeat([0, 1], [20, 60]).astype(np.uint8)
 ODD = "a_b(x='50% & #1 $y_z$ {w^2}')"
 LONG = "_shared_ae(variant='one_ede', epochs=30, width=16, latent=32, batch_size=16)"
-
-
-def scored(distance: float, number: int) -> np.ndarray:
-    return np.random.default_rng(number).standard_normal(len(LABELS)) + distance * LABELS
-
-
-def put(store: Store, scores: np.ndarray, **facts: Any) -> Record:
-    """A record with these scores in the store, as it is read again."""
-    changes = {name: facts.pop(name) for name in ("cost", "epochs", "traced", "oracle_candidates") if name in facts}
-    record = make_record(auroc=auroc(LABELS, scores), **facts)
-    store.put(
-        dataclasses.replace(record, **changes),
-        {"scores": scores, "labels": LABELS, "indices": np.arange(len(LABELS))},
-    )
-    found = store.get(record.job)
-    assert found is not None
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +41,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def selection(store: Store) -> Selection:
     """Three methods on six classes, two seeds each; one record failed."""
     records = [
-        put(
+        put_scored(
             store,
-            scored(2 - place / 2, 100 * place + 2 * number + seed),
+            LABELS,
+            scored(LABELS, 2 - place / 2, 100 * place + 2 * number + seed),
             method=method.partition("(")[0],
             label=method,
             normal_class=str(number),
@@ -127,7 +110,7 @@ def test_roc_curves_have_a_line_for_each_method_and_its_mean_auc_in_the_legend(
 
 def test_a_perfect_detector_has_a_curve_through_the_corner(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    record = put(store, LABELS.astype(float))
+    record = put_scored(store, LABELS, LABELS.astype(float))
     figure = roc_curves(chosen(record), "3", store.scores)
     assert legend(figure) == ["ocsvm, AUC 1.000"]
     assert figure.legends[0].get_title().get_text() == "normal class 3"
@@ -193,7 +176,7 @@ def test_cost_has_a_point_for_each_method_whose_cost_is_known(selection: Selecti
 
 def test_the_histogram_holds_every_image_of_either_kind(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    record = put(store, scored(2, 0))
+    record = put_scored(store, LABELS, scored(LABELS, 2, 0))
     figure = score_histogram(record, store.scores)
     assert legend(figure) == ["normal (20 images)", "anomalous (60 images)"]
     bars = [patch for patch in drawn(figure).patches if hasattr(patch, "get_height")]
@@ -336,9 +319,10 @@ def draw(project: Project, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any
     store = Store(project.root / "results/runs")
     for place, method in enumerate(("ocsvm", "pca", "vae")):
         for number in range(12):
-            put(
+            put_scored(
                 store,
-                scored(2 - place / 2, 100 * place + number),
+                LABELS,
+                scored(LABELS, 2 - place / 2, 100 * place + number),
                 method=method,
                 dataset="digits",
                 protocol="holdout_80_20",
@@ -361,7 +345,7 @@ def test_bench_figures_writes_what_it_names_and_says_what_it_leaves_out(
     assert written == [f"figures/quickstart-{stem}.{kind}" for stem in stems for kind in ("pdf", "png")]
     assert sorted(path.name for path in (project.root / "figures").iterdir()) == sorted(p[8:] for p in written)
     assert "left out: quickstart-training-ocsvm-4-seed0: no losses or AUROC by epoch" in ended.stderr
-    assert "left out: the test AUROC in quickstart-training-vae-4-seed0: not traced; bench run --trace" in ended.stderr
+    assert "left out: quickstart-training-vae-4-seed0: the test AUROC: not traced; bench run --trace" in ended.stderr
     assert "left out: quickstart-critical-difference: a critical-difference diagram needs three methods" in ended.stderr
 
 

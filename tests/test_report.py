@@ -502,6 +502,20 @@ def test_a_table_of_suites_has_a_column_for_each_suite_with_records(workspace: W
     assert (table.rows, table.columns) == (["ocsvm"], ["mnist_holdout", "fashion_mnist"])
 
 
+def test_only_a_table_of_the_paper_is_numbered(workspace: Workspace) -> None:
+    text = printed(["skip-ganomaly"], [fresh(workspace, method="skip_ganomaly")], workspace)
+    assert text.startswith("Skip-GANomaly's benchmark page: mean AUROC")
+
+
+def test_a_table_with_methods_of_its_own_shows_those_alone(workspace: Workspace) -> None:
+    (table,) = tables(
+        ["skip-ganomaly"], [fresh(workspace), fresh(workspace, method="skip_ganomaly")], workspace, "auroc", None
+    )
+    assert table.rows == ["skip_ganomaly", "Skip-GANomaly, published"]
+    with pytest.raises(BenchError, match="no records for skip-ganomaly"):
+        tables(["skip-ganomaly"], [fresh(workspace)], workspace, "auroc", None)
+
+
 def test_methods_stand_in_the_order_of_the_suite(workspace: Workspace) -> None:
     (table,) = tables(["mnist"], [fresh(workspace), fresh(workspace, method="shared_ae")], workspace, "auroc", None)
     assert table.columns == ["shared_ae", "ocsvm"]

@@ -19,11 +19,11 @@ import scipy.stats
 from cli import python_prints
 from matplotlib import pyplot
 from projects import Project, invoked
-from records import make_record
+from records import make_record, put_scored, scored
 
 from bench.cli.statistics import statistics
 from bench.errors import BenchError
-from bench.report.intervals import auroc_interval, paired_auroc_test
+from bench.report.intervals import paired_auroc_test
 from bench.report.selection import Selection, select
 from bench.report.statistics import Blocks, Comparison, blocks, compare, critical_difference
 from bench.store import Record, Store
@@ -317,10 +317,6 @@ def test_importing_costs_nothing_before_something_is_compared(tmp_path: Path) ->
 LABELS = np.repeat([0, 1], [40, 60]).astype(np.uint8)
 
 
-def scored(distance: float, number: int) -> np.ndarray:
-    return np.random.default_rng(number).standard_normal(len(LABELS)) + distance * LABELS
-
-
 @pytest.fixture
 def stats(project: Project) -> Callable[..., Any]:
     """``bench stats`` in a folder with records of three methods on eight classes of digits, two seeds each."""
@@ -328,8 +324,10 @@ def stats(project: Project) -> Callable[..., Any]:
     for place, method in enumerate(("ocsvm", "pca", "mean_image")):
         for number in range(16):
             name, seed = str(number // 2), number % 2
-            scores = scored(2 - place / 2, 100 * place + number)
-            record = make_record(
+            put_scored(
+                store,
+                LABELS,
+                scored(LABELS, 2 - place / 2, 100 * place + number),
                 method=method,
                 dataset="digits",
                 protocol="holdout_80_20",
@@ -337,9 +335,7 @@ def stats(project: Project) -> Callable[..., Any]:
                 normal_label=int(name),
                 seed=seed,
                 profile="cpu",
-                auroc=auroc_interval(LABELS, scores).auroc,
             )
-            store.put(record, {"scores": scores, "labels": LABELS, "indices": np.arange(len(LABELS))})
     command = invoked(statistics)
     return lambda *words: command(*words).stdout
 
@@ -380,7 +376,7 @@ def test_stats_of_two_methods_by_class_are_paired_tests(stats: Callable[..., str
     first = facts["classes"][0]
     assert list(first["intervals"]) == ["pca", "ocsvm"]
     assert first["seeds"] == [0, 1]
-    tests = [paired_auroc_test(LABELS, scored(1.5, 100 + seed), scored(2, seed)) for seed in (0, 1)]
+    tests = [paired_auroc_test(LABELS, scored(LABELS, 1.5, 100 + seed), scored(LABELS, 2, seed)) for seed in (0, 1)]
     mean = sum(test.difference for test in tests) / 2
     assert first["difference"]["difference"] == pytest.approx(mean)
     assert first["difference"]["high"] - first["difference"]["low"] < tests[0].high - tests[0].low

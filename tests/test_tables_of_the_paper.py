@@ -12,8 +12,11 @@ from typing import Any
 
 import pytest
 from records import make_record
+from typer.testing import CliRunner
 
+from bench.cli import app
 from bench.config import load_config
+from bench.errors import BenchError
 from bench.report import latex
 from bench.report.beside import with_published
 from bench.report.formats import rendered
@@ -23,7 +26,10 @@ from bench.report.tables import Cell, Table, class_table, suite_table
 from bench.store import Record
 
 GOLDEN = Path(__file__).parent / "golden"
-FORMATS = {"text": "txt", "markdown": "md", "latex": "tex", "csv": "csv", "json": "json"}
+FORMATS = {
+    "text": ".txt", "markdown": ".md", "latex": ".tex", "siunitx": "-siunitx.tex", "html": ".html", "csv": ".csv",
+    "json": ".json",
+}  # fmt: skip
 
 
 def done(label: str, normal_class: str, seed: int, auroc: float, **job: Any) -> Record:
@@ -58,7 +64,7 @@ def table() -> Table:
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_table_of_the_small_set_is_the_committed_one(table: Table, form: str, turned: bool) -> None:
     text = rendered(table.transposed() if turned else table, form)
-    file = GOLDEN / f"table{'-transposed' if turned else ''}.{FORMATS[form]}"
+    file = GOLDEN / f"table{'-transposed' if turned else ''}{FORMATS[form]}"
     if os.environ.get("BENCH_WRITE_GOLDEN") == "1":
         file.write_text(text, encoding="utf-8")
     assert text == file.read_text(encoding="utf-8")
@@ -111,13 +117,57 @@ def test_over_suites_published_means_are_rows_and_all_brings_the_others() -> Non
     assert with_published(made, "1", {}, ["mnist_holdout"], "none") is made
 
 
-def test_context_and_columns_of_unknown_classes_are_in_no_table() -> None:
-    for table in load_config().tables:
-        for by_place in of_table(table).values():
-            assert all(figure.kind != "context" and figure.table == table for figure in by_place.values())
+def test_columns_of_unknown_classes_are_in_no_table() -> None:
     selection = select([done("shared_ae", "cup", 0, 0.9, dataset="cifar100")], lambda record: True)
     made = class_table(selection, "auroc")
     assert with_published(made, "4", {"shared_ae": "Ours"}, ["cifar100"], "own").columns == ["shared_ae"]
+
+
+def test_context_stands_beside_the_figures_marked_and_without_a_difference() -> None:
+    selection = select([done("skip_ganomaly", "0", 0, 0.9)], lambda record: True)
+    made = suite_table(dict.fromkeys(("mnist", "fashion_mnist", "cifar10"), selection), "auroc")
+    table = with_published(
+        made, "skip-ganomaly", load_config().tables["skip-ganomaly"].published, list(made.columns), "own"
+    )
+    assert table.rows == ["skip_ganomaly", "Skip-GANomaly, published"]
+    published = table.cells["Skip-GANomaly, published"]
+    assert [published[name].text(3) for name in table.columns] == ["0.941‡", "–", "0.695‡"]
+    context, elsewhere = table.notes[-2:]
+    assert context.startswith("‡ Skip-GANomaly as context, not to be compared: benchmark page")
+    assert context.endswith("(origin and protocol unknown)")
+    assert elsewhere == "published too, without a suite here: MVTec-AD, MPDD, CIFAR-10-C"
+
+
+def test_context_is_in_no_table_of_the_paper() -> None:
+    for name in set(load_config().tables) - {"skip-ganomaly"}:
+        assert all(figure.comparable for by_place in of_table(name).values() for figure in by_place.values())
+
+
+def siunitx_lines(table: Table, decimals: int = 2) -> list[str]:
+    return [" ".join(line.split()) for line in rendered(table, "siunitx", decimals).splitlines()]
+
+
+def test_siunitx_gets_figures_bare_and_everything_else_in_braces() -> None:
+    cells = {
+        "a": {"m": Cell((0.5, 0.7), 2), "p": Cell((0.9,), kind="published", mark="‡"), "f": Cell((), 1, 1)},
+        "b": {"m": Cell((0.9,), 2), "p": Cell((-0.04,), kind="difference"), "f": Cell()},
+    }
+    lines = siunitx_lines(Table("", "class", ["a", "b"], ["m", "p", "f"], cells))
+    (begin,) = (line for line in lines if line.startswith(r"\begin{tabular}"))
+    assert begin.split("S[table-format=")[1:] == ["1.2(2){ (1/2)}]", r"+1.2{$^\ddagger$}]", "1.2]}"]
+    assert r"class & {m} & {p} & {f} \\" in lines
+    assert r"a & 0.60 \pm 0.14 & \itshape 0.90{$^\ddagger$} & {failed} \\" in lines
+    assert r"b & 0.90{ (1/2)} & -0.04 & {--} \\" in lines
+
+
+def test_siunitx_has_room_for_figures_without_decimals() -> None:
+    table = Table("", "class", ["a"], ["m"], {"a": {"m": Cell((12.0, 14.0), 2)}})
+    assert r"\begin{tabular}{lS[table-format=2(1)]}" in siunitx_lines(table, 0)
+
+
+def test_siunitx_goes_with_latex_alone() -> None:
+    with pytest.raises(BenchError, match="--siunitx goes with --format latex"):
+        CliRunner().invoke(app, ["table", "--siunitx", "--format", "csv"], catch_exceptions=False)
 
 
 def test_every_published_name_in_bench_toml_is_in_the_figures() -> None:
@@ -125,15 +175,16 @@ def test_every_published_name_in_bench_toml_is_in_the_figures() -> None:
         assert set(table.published.values()) <= set(of_table(name)), name
 
 
-@pytest.mark.parametrize("turned", [False, True])
-def test_the_document_compiles_without_a_warning(table: Table, turned: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("siunitx", [False, True], ids=["plain", "siunitx"])
+@pytest.mark.parametrize("turned", [False, True], ids=["classes as rows", "transposed"])
+def test_the_document_compiles_without_a_warning(table: Table, turned: bool, siunitx: bool, tmp_path: Path) -> None:
     if shutil.which("pdflatex") is None:
         if os.environ.get("BENCH_REQUIRE_LATEX") == "1":
             pytest.fail("BENCH_REQUIRE_LATEX=1 asks for LaTeX, but there is no pdflatex")
         pytest.skip("there is no pdflatex")
     every_sign = dataclasses.replace(table, notes=[*table.notes, "− ± × † ‡ ≤ ≥ → Δ α β γ λ μ ν σ ω – — “quoted” é"])
     shown = every_sign.transposed() if turned else every_sign
-    (tmp_path / "tables.tex").write_text(latex.document([shown, shown]), encoding="utf-8")
+    (tmp_path / "tables.tex").write_text(latex.document([shown, shown], siunitx=siunitx), encoding="utf-8")
     for _ in range(2):  # the second time for references
         ended = subprocess.run(
             ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "tables.tex"],

@@ -7,7 +7,21 @@ import sys
 
 import typer
 
-from bench.cli import check, compare, data, figures, inspect, new, records, run, statistics, status, table, verify
+from bench.cli import (
+    check,
+    compare,
+    data,
+    figures,
+    inspect,
+    new,
+    records,
+    report,
+    run,
+    statistics,
+    status,
+    table,
+    verify,
+)
 from bench.errors import BenchError
 
 app = typer.Typer(
@@ -23,6 +37,7 @@ app.command("plan")(run.plan)
 app.command("table")(table.table)
 app.command("stats")(statistics.statistics)
 app.command("figures")(figures.figures)
+app.command("report")(report.report)
 app.command("verify")(verify.verify)
 app.command("compare")(compare.compare)
 app.command("status")(status.status)

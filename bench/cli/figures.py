@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,12 +15,7 @@ from bench.cli import options
 from bench.errors import BenchError, unknown
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from bench.report.selection import Selection
-    from bench.store import Arrays, Record
-
-    Draw = Callable[[], Figure]
 
 
 def figures(
@@ -29,7 +23,9 @@ def figures(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the figures.")] = Path("figures"),
     normal_class: Annotated[
         str | None,
-        typer.Option("--class", metavar="NAME", help="Class of the curves and histograms (default: the first)."),
+        typer.Option(
+            "--class", metavar="NAME", help="Class of the curves, histograms and images (default: the first)."
+        ),
     ] = None,
     methods: Annotated[
         str | None, typer.Option("--methods", help="Show these alone: specs or groups, comma-separated.")
@@ -39,8 +35,9 @@ def figures(
     data: options.Data = None,
     config: options.Config = None,
 ) -> None:
-    """Draw the figures of a paper from the records, as PDF and PNG: curves, heatmap, spread, cost, ranks."""
+    """Draw the figures of a paper from the records, as PDF and PNG: curves, heatmap, spread, cost, ranks, images."""
     from bench.report.figures import critical_difference, save
+    from bench.report.gallery import Drawing, Gallery
     from bench.report.request import score_reader, selections_and_labels
     from bench.report.statistics import blocks, compare
     from bench.workspace import open_workspace
@@ -49,60 +46,34 @@ def figures(
     chosen, labels = selections_and_labels(name, methods, workspace, profile)
     shown = {part: own for part, all_ in chosen.items() if (own := _narrowed(all_, labels)).records}
     classes = _classes(shown, normal_class)
-    asked: list[tuple[str, Draw]] = []
+    asked: list[Drawing] = []
     for part, selection in shown.items():
         for note in selection.notes:
             print(f"{part}: {note}", file=sys.stderr)  # noqa: T201
-        asked += _figures(part, selection, classes.get(part), labels, score_reader(workspace))
-    asked.append((f"{name}-critical-difference", lambda: critical_difference(compare(blocks(shown.values(), labels)))))
-    taken: set[str] = set()
-    for title, draw in asked:
+        gallery = Gallery(part, selection, labels, classes.get(part), score_reader(workspace))
+        asked += [*gallery.methods(), *gallery.runs()]
         try:
-            figure = draw()
+            asked += gallery.images(workspace)
         except BenchError as error:
-            print(f"left out: {title}: {error}", file=sys.stderr)  # noqa: T201
+            _left_out(f"images of {part}", error)
+    ranks = f"{name}-critical-difference"
+    asked.append(Drawing(ranks, "", lambda: critical_difference(compare(blocks(shown.values(), labels)))))
+    taken: set[str] = set()
+    for drawing in asked:
+        try:
+            figure = drawing.draw()
+        except BenchError as error:
+            _left_out(drawing.name, error)
             continue
-        for path in save(figure, out, _file_name(title, taken)):
+        if drawing.lacks:
+            _left_out(drawing.name, drawing.lacks)
+        for path in save(figure, out, _file_name(drawing.name, taken)):
             typer.echo(path)
     if not taken:
         raise BenchError(
             f"the records of {name} allow no figure, for the reasons above; "
             "bench status names the runs that did not end well"
         )
-
-
-def _figures(
-    part: str,
-    selection: Selection,
-    normal_class: str | None,
-    labels: Sequence[str],
-    arrays: Callable[[Record], Arrays],
-) -> Iterator[tuple[str, Draw]]:
-    """What can be asked of one selection: a name for each figure, and what draws it or raises BenchError."""
-    from bench.report.curves import roc_curves, score_histogram, training_curves
-    from bench.report.figures import cost, heatmap, seed_spread
-    from bench.report.statistics import done_runs
-
-    if normal_class is not None:
-        yield f"{part}-roc-{normal_class}", partial(roc_curves, selection, normal_class, arrays, labels)
-    yield f"{part}-heatmap", partial(heatmap, selection, labels)
-    yield f"{part}-seeds", partial(seed_spread, selection, labels)
-    yield f"{part}-cost", partial(cost, selection, labels)
-    if normal_class is None:
-        return
-    runs = done_runs(selection.records, labels)[normal_class]
-    for label in labels:
-        if not runs[label]:
-            continue
-        record = runs[label][min(runs[label])]
-        suffix = f"{label}-{normal_class}-seed{record.job.seed}"
-        yield f"{part}-scores-{suffix}", partial(score_histogram, record, arrays)
-        yield f"{part}-training-{suffix}", partial(training_curves, record)
-        if record.epochs and not record.traced:
-            print(  # noqa: T201
-                f"left out: the test AUROC in {part}-training-{suffix}: not traced; bench run --trace makes a trace",
-                file=sys.stderr,
-            )
 
 
 def _narrowed(selection: Selection, labels: Sequence[str]) -> Selection:
@@ -115,23 +86,23 @@ def _classes(shown: dict[str, Selection], wanted: str | None) -> dict[str, str]:
 
     Raises BenchError where no suite has the wanted class.
     """
+    from bench.report.gallery import class_named, first_class
+
     if wanted is None:
-        done = {
-            part: {record.job.normal_class for record in own.records if record.status == "done"}
-            for part, own in shown.items()
-        }
-        firsts = {part: [name for name in own.classes if name in done[part]][:1] for part, own in shown.items()}
-        return {part: names[0] for part, names in firsts.items() if names}
+        return {part: name for part, own in shown.items() if (name := first_class(own)) is not None}
     found = {}
     for part, selection in shown.items():
-        numbers = {str(record.split.get("normal_label")): record.job.normal_class for record in selection.records}
-        if (name := wanted if wanted in selection.classes else numbers.get(wanted)) is not None:
+        if (name := class_named(selection, wanted)) is not None:
             found[part] = name
         else:
-            print(f"left out: curves and histograms of {part}: no records of class {wanted}", file=sys.stderr)  # noqa: T201
+            _left_out(f"curves and histograms of {part}", f"no records of class {wanted}")
     if not found:
         raise unknown("class with records", wanted, [name for own in shown.values() for name in own.classes])
     return found
+
+
+def _left_out(what: str, why: object) -> None:
+    print(f"left out: {what}: {why}", file=sys.stderr)  # noqa: T201
 
 
 def _file_name(title: str, taken: set[str]) -> str:

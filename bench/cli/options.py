@@ -22,4 +22,7 @@ Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Metric = Annotated[
     Literal["auroc", "average_precision", "fpr_at_95_tpr"], typer.Option("--metric", help="Which figure.")
 ]
+Tolerance = Annotated[
+    float, typer.Option(min=0, help="How far an AUROC may be from the published one to count as reproduced.")
+]
 Selected = Annotated[str, typer.Argument(metavar="SUITE", help="A suite, a table of bench.toml, or a dataset.")]

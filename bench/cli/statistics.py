@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -77,23 +76,13 @@ def _comparison_facts(comparison: Comparison) -> dict[str, Any]:
         else {"statistic": comparison.friedman, "p": comparison.friedman_p},
         "critical_difference": comparison.critical_difference,
         "cliques": comparison.cliques,
-        "pairs": [
-            {"first": first, "second": second, "wilcoxon_holm": holm, "nemenyi": nemenyi}
-            for first, second, holm, nemenyi in _pairs(comparison)
-        ],
+        "pairs": [pair._asdict() for pair in comparison.pairs],
     }
 
 
-def _pairs(comparison: Comparison) -> list[tuple[str, str, float, float | None]]:
-    """Each pair of labels, the better ranked first, with p of Wilcoxon–Holm and Nemenyi."""
-    holm, nemenyi = comparison.wilcoxon_holm, comparison.nemenyi
-    return [
-        (a, b, float(holm.loc[a, b]), None if nemenyi is None else float(nemenyi.loc[a, b]))
-        for a, b in combinations(comparison.ranks.index, 2)
-    ]
-
-
 def _comparison_text(comparison: Comparison, selections: Mapping[str, Selection]) -> str:
+    from bench.report.statistics import shown_p
+
     blocks = comparison.blocks
     lines = [f"{part}: {selection.setting.describe()}" for part, selection in selections.items()]
     fewest, most = min(blocks.seeds), max(blocks.seeds)
@@ -110,7 +99,10 @@ def _comparison_text(comparison: Comparison, selections: Mapping[str, Selection]
             f"Nemenyi: mean ranks more than {comparison.critical_difference:.2f} apart differ "
             f"(α = {comparison.alpha:g}); not told apart: {told}"
         )
-    rows = [(a, b, _p(holm), "–" if nemenyi is None else _p(nemenyi)) for a, b, holm, nemenyi in _pairs(comparison)]
+    rows = [
+        (pair.first, pair.second, shown_p(pair.wilcoxon_holm), "–" if pair.nemenyi is None else shown_p(pair.nemenyi))
+        for pair in comparison.pairs
+    ]
     parts.append(_typeset(["method", "against", "p Wilcoxon–Holm", "p Nemenyi"], rows, 2))
     return "\n\n".join(parts) + "\n"
 
@@ -154,13 +146,11 @@ def _interval(interval: Interval | None) -> str:
 
 
 def _difference(found: Difference | None) -> tuple[str, str]:
+    from bench.report.statistics import shown_p
+
     if found is None:
         return "–", "–"
-    return f"{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}]", _p(found.p)
-
-
-def _p(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return f"{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}]", shown_p(found.p)
 
 
 def _typeset(header: Sequence[str], rows: Sequence[Sequence[str]], names: int = 1) -> str:

@@ -13,7 +13,7 @@ def table(
     names: Annotated[
         list[str] | None, typer.Argument(help="Tables of bench.toml or suites; all: every table with records.")
     ] = None,
-    format_: Annotated[Literal["text", "markdown", "latex", "csv", "json"], typer.Option("--format")] = "text",
+    format_: Annotated[Literal["text", "markdown", "latex", "html", "csv", "json"], typer.Option("--format")] = "text",
     metric: options.Metric = "auroc",
     selection: Annotated[
         Literal["last", "oracle", "both"],
@@ -26,6 +26,9 @@ def table(
     transpose: Annotated[bool, typer.Option("--transpose", help="Rows as columns.")] = False,
     document: Annotated[
         bool, typer.Option("--document", help="With --format latex: a whole document, to compile and look at.")
+    ] = False,
+    siunitx: Annotated[
+        bool, typer.Option("--siunitx", help="With --format latex: aligned at the decimal point, by that package.")
     ] = False,
     decimals: Annotated[int, typer.Option(min=0, max=10)] = 3,
     profile: options.Profile = None,
@@ -40,12 +43,12 @@ def table(
     from bench.report.request import read_records, tables
     from bench.workspace import open_workspace
 
+    if (document or siunitx) and format_ != "latex":
+        raise BenchError(f"{'--document' if document else '--siunitx'} goes with --format latex")
     workspace = open_workspace(config, data, results)
     made = tables(names or ["all"], read_records(workspace), workspace, metric, profile, selection, published)
     shown = [each.transposed() if transpose else each for each in made]
     if document:
-        if format_ != "latex":
-            raise BenchError("--document goes with --format latex")
-        typer.echo(latex.document(shown, decimals), nl=False)
+        typer.echo(latex.document(shown, decimals, siunitx), nl=False)
         return
-    typer.echo("\n".join(rendered(each, format_, decimals) for each in shown), nl=False)
+    typer.echo("\n".join(rendered(each, "siunitx" if siunitx else format_, decimals) for each in shown), nl=False)

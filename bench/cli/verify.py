@@ -16,10 +16,8 @@ if TYPE_CHECKING:
 
 
 def verify(
-    names: Annotated[list[str] | None, typer.Argument(help="Tables of the paper (default: all).")] = None,
-    tolerance: Annotated[
-        float, typer.Option(min=0, help="How far an AUROC may be from the published one to count as reproduced.")
-    ] = 0.01,
+    names: Annotated[list[str] | None, typer.Argument(help="Tables with published figures (default: all).")] = None,
+    tolerance: options.Tolerance = 0.01,
     profile: options.Profile = None,
     as_json: options.Json = False,
     results: options.Results = None,
@@ -31,9 +29,11 @@ def verify(
     Exit code 1: something that can be compared does not reproduce.
     """
     from bench.report.claims import claims
+    from bench.report.request import read_records
     from bench.workspace import open_workspace
 
-    found = list(claims(open_workspace(config, data, results), names or [], profile))
+    workspace = open_workspace(config, data, results)
+    found = list(claims(read_records(workspace), workspace, names or [], profile))
     typer.echo(_as_json(found, tolerance) if as_json else _as_text(found, tolerance))
     if any(claim.verdict(tolerance) == "differs" for claim in found):
         raise typer.Exit(1)

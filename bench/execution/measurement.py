@@ -25,12 +25,14 @@ from bench.provenance import accelerator
 from bench.randomness import derive_seed, global_generators_seeded
 from bench.registry import Registry
 from bench.specs import parse_spec
-from bench.store import Status
+from bench.store import Arrays, Status
 
 FEW = 16
 """Test images that are scored a second time, by themselves."""
 TOLERANCE = 1e-3
 """Share of the range of the scores that a score may differ by when it is computed in another call."""
+SHOWN = 4
+"""Test images of either kind whose reconstructions are kept."""
 
 
 class Diverged(Exception):
@@ -88,6 +90,7 @@ def _measured(task: Task, report: Callable[[Epoch], None], epochs: list[dict[str
         peak_memory = memory.peak(task.device)
         candidates = _oracle_candidates(detector, test, split.test_labels) if task.trace else []
         used = _used(detector, test, scores)
+        reconstructions = _reconstructions(detector, test, split)
     return Outcome(
         status="done",
         split=_split_facts(split, job, dataset),
@@ -105,7 +108,7 @@ def _measured(task: Task, report: Callable[[Epoch], None], epochs: list[dict[str
         oracle_candidates=candidates,
         ledger={"used": used, "published": list(detector.published_used)},
         provenance=accelerator(task.device),
-        arrays={"scores": scores, "labels": split.test_labels, "indices": split.test},
+        arrays={"scores": scores, "labels": split.test_labels, "indices": split.test, **reconstructions},
     )
 
 
@@ -182,6 +185,15 @@ def _used(detector: Method, test: Images, scores: Scores) -> list[str]:
     if not declared and np.abs(alone - scores[:FEW]).max() > TOLERANCE * np.ptp(scores):
         return ["the other test images, or chance, in scoring"]
     return declared
+
+
+def _reconstructions(detector: Method, test: Images, split: Split) -> Arrays:
+    """Those of a few test images, evenly spaced among the normal and among the anomalous ones; empty without any."""
+    kinds = [np.flatnonzero(split.test_labels == kind) for kind in (0, 1)]
+    spaced = [np.linspace(0, len(kind) - 1, min(SHOWN, len(kind))).round().astype(int) for kind in kinds]
+    shown = np.concatenate([kind[places] for kind, places in zip(kinds, spaced, strict=True)])
+    made = detector.reconstruct(test[shown])
+    return {} if made is None else {"reconstructed": made, "reconstructed_indices": split.test[shown]}
 
 
 def _split_facts(split: Split, job: Job, dataset: PreparedDataset) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from bench.report.published import Figure, of_table
+from bench.report.published import Figure, of_table, without_suite
 from bench.report.tables import Cell, Table
 
 Beside = Literal["none", "own", "all"]
@@ -19,7 +19,8 @@ def with_published(table: Table, name: str, names: Mapping[str, str], suites: Se
     """The table with its published figures, as lines after those of the methods.
 
     ``name``: of the paper's table. ``names``: by label, the method's name there. ``suites``: the suites shown; a table
-    over classes shows one. Where a label is in the table, a line Δ gives reproduced − published.
+    over classes shows one. Where a label is in the table and something can be compared, a line Δ gives reproduced −
+    published.
     """
     published = of_table(name)
     if beside == "none" or not published:
@@ -38,11 +39,19 @@ def with_published(table: Table, name: str, names: Mapping[str, str], suites: Se
             continue
         shown += [figure for figure in figures.values() if figure]
         lines[f"{method}, published"] = {place: _printed(figure) for place, figure in figures.items()}
-        if label is not None:
+        comparable = {
+            place: figure
+            for place, figure in figures.items()
+            if figure and figure.comparable and place not in table.partial
+        }
+        if label is not None and comparable:
             own = {place: table.cells[label][place] if over_suites else table.cells[place][label] for place in places}
-            comparable = {place: figure for place, figure in figures.items() if place not in table.partial}
             lines[f"Δ {label}"] = {place: _difference(own[place], comparable.get(place)) for place in places}
     notes = [*table.notes, *_sources(shown)]
+    if any(line.startswith("Δ") for line in lines):
+        notes.append("Δ: reproduced − published")
+    if absent := without_suite(name):
+        notes.append(f"published too, without a suite here: {', '.join(absent)}")
     if over_suites:
         return dataclasses.replace(table, rows=[*table.rows, *lines], cells={**table.cells, **lines}, notes=notes)
     cells = {row: {**table.cells[row], **{line: lines[line][row] for line in lines}} for row in table.rows}
@@ -63,12 +72,11 @@ def _difference(own: Cell, figure: Figure | None) -> Cell:
 
 def _sources(shown: Sequence[Figure]) -> list[str]:
     """Where the figures are from; ‡ those that were not seen in the paper's own text."""
-    if not shown:
-        return []
     printed = dict.fromkeys(figure.source for figure in shown if figure.kind == "printed")
     notes = [f"published: {source}" for source in printed]
     for figure in shown:
         if figure.kind != "printed":
-            where = f"{figure.method} {figure.kind}: {figure.source}" + (f" ({figure.note})" if figure.note else "")
-            notes.append(f"‡ {where}")
-    return list(dict.fromkeys([*notes, "Δ: reproduced − published"]))
+            kind = figure.kind if figure.comparable else "as context, not to be compared"
+            note = f" ({figure.note})" if figure.note else ""
+            notes.append(f"‡ {figure.method} {kind}: {figure.source}{note}")
+    return list(dict.fromkeys(notes))

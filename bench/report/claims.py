@@ -8,8 +8,9 @@ from typing import Literal
 
 from bench.errors import BenchError
 from bench.report.published import Figure, of_table
-from bench.report.request import read_records, tables
+from bench.report.request import tables
 from bench.report.tables import Cell, Table
+from bench.store import Record
 from bench.workspace import Workspace
 
 Verdict = Literal["reproduced", "differs", "not comparable"]
@@ -41,8 +42,10 @@ class Claim:
         return "reproduced" if round(abs(self.difference), 6) <= tolerance else "differs"
 
 
-def claims(workspace: Workspace, names: Sequence[str], profile: str | None) -> Iterator[Claim]:
-    """Every figure of the named tables of the paper, all of them where none is named, held against the records.
+def claims(
+    records: Sequence[Record], workspace: Workspace, names: Sequence[str], profile: str | None
+) -> Iterator[Claim]:
+    """Every figure of the named tables, of all that have some where none is named, held against the records.
 
     Raises BenchError for a name that is no table with published figures.
     """
@@ -50,7 +53,6 @@ def claims(workspace: Workspace, names: Sequence[str], profile: str | None) -> I
     for name in names:
         if name not in known:
             raise BenchError(f"no published figures for table {name!r}; there are some for: {', '.join(known)}")
-    records = read_records(workspace)
     for name in names or known:
         try:
             (table,) = tables([name], records, workspace, "auroc", profile, beside="none")
@@ -68,7 +70,7 @@ def _held(figure: Figure, label: str, table: Table, place: str) -> Claim:
     cell = table.cells.get(row, {}).get(column, Cell())
     if not label:
         reason = "no method here"
-    elif figure.normal_class.startswith("col"):
+    elif not figure.comparable or figure.normal_class.startswith("col"):
         reason = figure.note
     elif cell.mean is None:
         reason = "failed" if cell.failed else NO_RECORDS

@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bench.errors import BenchError
 from bench.metrics import auroc
-from bench.report.figures import COLUMN, PALETTE, STYLE, broken, look, with_legend
+from bench.report.figures import COLUMN, PALETTE, STYLE, look, run_title, with_legend
 from bench.report.selection import Selection
 from bench.report.statistics import done_runs
 from bench.report.tables import ordered
@@ -83,7 +83,7 @@ def score_histogram(record: Record, arrays: Callable[[Record], Arrays]) -> Figur
     axes.hist(scores[~anomalous], edges, density=True, color=PALETTE[0], alpha=0.45)
     axes.hist(scores[anomalous], edges, density=True, color=PALETTE[3], histtype="step", linewidth=1.2, hatch="////")
     axes.set(xlabel="anomaly score", ylabel="density")
-    figure.suptitle(_title(record, f", AUROC\N{NO-BREAK SPACE}{auroc(stored['labels'], stored['scores']):.3f}"))
+    figure.suptitle(run_title(record, f", AUROC\N{NO-BREAK SPACE}{auroc(stored['labels'], stored['scores']):.3f}"))
     legend([Patch(color=PALETTE[0], alpha=0.45), Patch(edgecolor=PALETTE[3], facecolor="none", hatch="////")])
     return figure
 
@@ -103,7 +103,7 @@ def training_curves(record: Record) -> Figure:
         raise BenchError("no losses or AUROC by epoch: it reported none")
     marks = _marks(record) if traced else []
     figure, legend = with_legend(COLUMN, 0.6 + 1.4 * panels, [*names, *(mark.name for mark in marks)])
-    figure.suptitle(_title(record))
+    figure.suptitle(run_title(record))
     drawn: list[Axes] = list(figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0])
     handles: list[Artist] = []
     if names:
@@ -162,10 +162,3 @@ def _true_positive_rate(stored: Arrays) -> np.ndarray:
 
     false_positives, true_positives, _ = roc_curve(stored["labels"], stored["scores"])
     return np.interp(GRID, false_positives, true_positives)
-
-
-def _title(record: Record, figure: str = "") -> str:
-    """What was run, broken into lines for a column."""
-    job = record.job
-    text = f"{job.label}, normal class {job.normal_class}, seed {job.seed}{figure}"
-    return broken(text, COLUMN)

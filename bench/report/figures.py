@@ -8,6 +8,7 @@ grey also markers and line styles.
 from __future__ import annotations
 
 import dataclasses
+import io
 import statistics
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
@@ -90,6 +91,22 @@ def broken(text: str, width: float) -> str:
     return "\n".join(textwrap.wrap(text, int(width / LETTER))).replace("$", r"\$")
 
 
+def run_name(record: Record) -> str:
+    """What was run, in words."""
+    job = record.job
+    return f"{job.label}, normal class {job.normal_class}, seed {job.seed}"
+
+
+def run_title(record: Record, more: str = "", width: float = COLUMN) -> str:
+    """What was run, broken into lines for a figure of that width."""
+    return broken(run_name(record) + more, width)
+
+
+def widest(names: Iterable[str]) -> float:
+    """The width of the longest line of these texts, in inches, generously."""
+    return LETTER * max(len(line) for name in names for line in name.split("\n"))
+
+
 @STYLE
 def heatmap(selection: Selection, order: Sequence[str] = ()) -> Figure:
     """The AUROC of each method (column) on each normal class (row): a mean over seeds, as ``bench table`` prints it.
@@ -101,9 +118,9 @@ def heatmap(selection: Selection, order: Sequence[str] = ()) -> Figure:
     _require(bool(np.isfinite(values).any()), "no record ended well")
     rows, columns = [broken(row, 1.5) for row in table.rows], [broken(column, 2) for column in table.columns]
     width = COLUMN if len(columns) <= 4 else PAGE
-    cell = (width - 1.0 - _widest(rows)) / len(columns)
-    slanted = _widest(columns) > cell
-    above = 0.75 * _widest(columns) if slanted else LINE
+    cell = (width - 1.0 - widest(rows)) / len(columns)
+    slanted = widest(columns) > cell
+    above = 0.75 * widest(columns) if slanted else LINE
     figure = Figure((width, 0.6 + above + 1.1 * LINE * len(rows)), layout="constrained")
     axes = figure.subplots()
     norm = Normalize(min(0.5, float(np.nanmin(values))), 1)
@@ -197,7 +214,7 @@ def critical_difference(comparison: Comparison) -> Figure:
     Raises BenchError for two methods, for which there is no such test.
     """
     names = {label: broken(str(label), 2) for label in comparison.ranks.index}
-    side = (_widest(names.values()) + 8 * LETTER) / PAGE  # the rank follows in brackets
+    side = (widest(names.values()) + 8 * LETTER) / PAGE  # the rank follows in brackets
     below = 1.4 * LINE * ((len(comparison.ranks) + 1) // 2 + len(comparison.cliques))
     height = below + 0.7  # the critical difference stands above the axes
     figure = Figure((PAGE, height))
@@ -208,6 +225,15 @@ def critical_difference(comparison: Comparison) -> Figure:
     for text in axes.texts:
         text.set_color("black")  # the palette is for lines, too pale for letters
     return figure
+
+
+@STYLE
+def svg(figure: Figure) -> bytes:
+    """A figure as an SVG image, its letters drawn as outlines. The same figure gives the same bytes."""
+    written = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "oneclass-bench"}):
+        figure.savefig(written, format="svg", metadata={"Date": None})
+    return written.getvalue()
 
 
 @STYLE
@@ -252,10 +278,6 @@ def _overall(selection: Selection, order: Sequence[str]) -> dict[str, Cell]:
     table = class_table(selection, "auroc", order)
     cells = table.cells[table.rows[-1]]
     return {label: cells[label] for label in table.columns if cells[label].values}
-
-
-def _widest(names: Iterable[str]) -> float:
-    return LETTER * max(len(line) for name in names for line in name.split("\n"))
 
 
 def _mean(cell: Cell) -> float:

@@ -1,4 +1,4 @@
-"""Tables as text, Markdown, LaTeX, CSV and JSON."""
+"""Tables as text, Markdown, LaTeX, HTML, CSV and JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from bench.report import latex
 from bench.report.tables import Table
 from bench.report.typesetting import grid
 
-Format = Literal["text", "markdown", "latex", "csv", "json"]
+Format = Literal["text", "markdown", "latex", "siunitx", "html", "csv", "json"]
+"""``siunitx``: LaTeX with that package's columns."""
 
 
 def rendered(table: Table, form: str, decimals: int = 3) -> str:
@@ -23,7 +24,13 @@ def rendered(table: Table, form: str, decimals: int = 3) -> str:
         return _csv(table)
     if form not in get_args(Format):
         raise unknown("format", form, get_args(Format))
-    return latex.environment(table, decimals) if form == "latex" else _typeset(table, form, decimals)
+    if form == "html":
+        from bench.report.html import fragment
+
+        return fragment(table, decimals)
+    if form in ("latex", "siunitx"):
+        return latex.environment(table, decimals, siunitx=form == "siunitx")
+    return _typeset(table, form, decimals)
 
 
 def _typeset(table: Table, form: str, decimals: int) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 Kind = Literal["printed", "quoted", "computed", "inferred", "context"]
 """``printed``: in the paper's text. ``quoted``: its cell was not seen, another source has the row. ``computed``: a mean
-of such cells. ``inferred``: see the note. ``context``: of other work, in no table of the paper."""
+of such cells. ``inferred``: see the note. ``context``: of other work, whose protocol is another or not known."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,11 @@ class Figure:
     source: str
     note: str
 
+    @property
+    def comparable(self) -> bool:
+        """Whether a reproduction may be held against it."""
+        return self.kind != "context"
+
 
 @functools.cache
 def figures() -> tuple[Figure, ...]:
@@ -47,3 +52,8 @@ def of_table(table: str) -> Mapping[str, Mapping[tuple[str, str], Figure]]:
         if figure.table == table and figure.suite:
             found[figure.method][figure.suite, figure.normal_class] = figure
     return found
+
+
+def without_suite(table: str) -> list[str]:
+    """The datasets of a table's figures that no suite here repeats."""
+    return list(dict.fromkeys(figure.dataset for figure in figures() if figure.table == table and not figure.suite))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -42,7 +43,7 @@ def tables(
 ) -> list[Table]:
     """One table for each name: of bench.toml, of a suite or a dataset; ``all``: every one of bench.toml with records.
 
-    Tables of the paper have its figures ``beside`` the reproduced ones, where the metric is the AUROC.
+    Tables of bench.toml have published figures ``beside`` the reproduced ones, where the metric is the AUROC.
 
     Raises BenchError for a name that does not exist, or that has no records.
     """
@@ -70,6 +71,8 @@ def selections(
     defined = workspace.config.tables.get(name)
     suites = defined.suites if defined else [name]
     parts = [part for suite in suites for part in _parts(suite, workspace)]
+    if defined and defined.methods is not None:
+        parts = [(part, suite.model_copy(update={"methods": defined.methods})) for part, suite in parts]
     found = {part: (suite, _matching(suite, records, workspace, profile)) for part, suite in parts}
     chosen = {part: _selected(suite, own, workspace, profile) for part, (suite, own) in found.items() if own}
     if not chosen:
@@ -108,8 +111,13 @@ def score_reader(workspace: Workspace) -> Callable[[Record], Arrays]:
 
 def currency(workspace: Workspace) -> Callable[[Record], bool]:
     """A test of whether today's code of a record's method is the code that made it."""
-    fingerprints = {name: source_fingerprint(plugin) for name, plugin in workspace.methods.plugins.items()}
-    return lambda record: fingerprints.get(record.job.method) == record.job.fingerprint
+
+    @functools.cache
+    def fingerprint(method: str) -> str | None:
+        plugin = workspace.methods.plugins.get(method)
+        return source_fingerprint(plugin) if plugin else None
+
+    return lambda record: fingerprint(record.job.method) == record.job.fingerprint
 
 
 def _table(
@@ -123,7 +131,9 @@ def _table(
 ) -> Table:
     defined = workspace.config.tables.get(name)
     chosen, order = selections(name, records, workspace, profile)
-    title = f"Table {name}. {defined.title}" if defined is not None and defined.title else ""
+    title = defined.title if defined is not None else ""
+    if title and name.isdecimal():
+        title = f"Table {name}. {title}"
     if len(chosen) == 1 and (defined is None or defined.columns == "class"):
         (selection,) = chosen.values()
         titled = f"{title} ({selection.setting.describe()})" if title else ""
@@ -147,13 +157,13 @@ def _parts(name: str, workspace: Workspace) -> list[tuple[str, Suite]]:
 
 def _matching(suite: Suite, records: Sequence[Record], workspace: Workspace, profile: str | None) -> list[Record]:
     assert suite.dataset is not None
-    spec = workspace.datasets.resolve(parse_spec(suite.dataset))
+    dataset = str(workspace.datasets.resolve(parse_spec(suite.dataset)))
     classes = {str(name) for name in suite.classes} if suite.classes is not None else None
     own = set(_order(suite, workspace)) if suite.methods != ["all"] else None
     return [
         record
         for record in records
-        if record.job.dataset == str(spec)
+        if record.job.dataset == dataset
         and suite.protocol in (None, record.job.protocol)
         and (profile is None or record.job.profile == profile)
         and (own is None or record.job.label in own)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import re
 from collections import Counter, defaultdict
@@ -43,7 +44,7 @@ class Selection:
     partial: bool = False
     """Whether classes are known to be absent, so that a mean over those that are there is another mean."""
 
-    @property
+    @functools.cached_property
     def classes(self) -> list[str]:
         """Normal classes by their number in the dataset where a record tells it, else in natural order of the names."""
         numbers: dict[str, float] = {}

@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bench.errors import BenchError, unknown
 from bench.report.selection import Selection
@@ -42,6 +42,15 @@ class Blocks:
     notes: Sequence[str] = ()
 
 
+class Pair(NamedTuple):
+    """Two methods, the better ranked first, and what the tests say of them."""
+
+    first: str
+    second: str
+    wilcoxon_holm: float
+    nemenyi: float | None
+
+
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """What the blocks say about the methods. For two methods there are ranks and the signed-rank test alone."""
@@ -62,6 +71,20 @@ class Comparison:
     """Mean ranks that lie further apart than this differ at level ``alpha`` by Nemenyi's test."""
     cliques: Sequence[tuple[str, ...]] = ()
     """The largest sets of labels in which Nemenyi's test tells none from another, each in order of rank."""
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """Each pair of labels with its p."""
+        holm, nemenyi = self.wilcoxon_holm, self.nemenyi
+        return [
+            Pair(a, b, float(holm.loc[a, b]), None if nemenyi is None else float(nemenyi.loc[a, b]))
+            for a, b in combinations(self.ranks.index, 2)
+        ]
+
+
+def shown_p(p: float) -> str:
+    """A p as tables print it."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def done_runs(

@@ -10,7 +10,7 @@ import numpy as np
 from bench.errors import BenchError
 from bench.method import FitContext
 from bench.testing.checks.contract import fits_and_scores
-from bench.testing.checks.scores import scores_are_finite
+from bench.testing.checks.scores import reconstructions_are_images, scores_are_finite
 from bench.testing.images import lit
 from bench.testing.promise import ConformanceError, check, require_scores
 from bench.testing.subject import MIXED, SEED, TRAIN, Subject
@@ -67,7 +67,7 @@ def errors_are_clear(subject: Subject) -> None:
         )
 
 
-@check(scores_are_finite)
+@check(scores_are_finite, reconstructions_are_images)
 def works_in_a_worker(subject: Subject) -> None:
     """A job of the method ends well in a worker process."""
     outcome = subject.job()

@@ -7,7 +7,7 @@ import numpy as np
 from bench.metrics import auroc
 from bench.testing.checks.contract import fits_and_scores
 from bench.testing.images import LABELS, TEST, lit
-from bench.testing.promise import ConformanceError, check, require_same, require_scores
+from bench.testing.promise import ConformanceError, NotApplicable, check, require_same, require_scores
 from bench.testing.subject import MIXED, SEED, Subject, scores
 
 ENOUGH_AUROC = 0.7
@@ -68,6 +68,21 @@ def scores_repeat(subject: Subject) -> None:
         again,
         subject.usual.scores,
         "when they are scored a second time; draw no random numbers in score, and put networks in evaluation mode",
+    )
+
+
+@check(scores_repeat)
+def reconstructions_are_images(subject: Subject) -> None:
+    """Reconstructions, where there are any, are uint8 images, one for each image, and making them changes no score."""
+    fitted = subject.fitted()
+    # what @method lets through is images of some size, one for each
+    if fitted.method.reconstruct(np.array(MIXED)) is None:
+        raise NotApplicable("it reconstructs nothing")
+    require_same(
+        scores(fitted.method, MIXED),
+        fitted.scores,
+        "after the method was asked for reconstructions; let reconstruct change nothing, and put networks in "
+        "evaluation mode",
     )
 
 

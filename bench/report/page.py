@@ -1,0 +1,234 @@
+"""One page that holds it all: tables, figures, tests, failures, where it comes from, and how to make it again.
+
+The page is a single HTML file that loads nothing from anywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, NamedTuple
+
+from bench.errors import BenchError
+from bench.report import latex
+from bench.report.account import Account, account
+from bench.report.claims import Claim, claims
+from bench.report.figures import COLUMN, critical_difference, svg
+from bench.report.gallery import Drawing, Gallery, first_class
+from bench.report.html import templates
+from bench.report.request import currency, score_reader, selections, tables
+from bench.report.selection import Selection, setting_of
+from bench.report.statistics import Comparison, blocks, compare
+from bench.report.tables import Table, ordered
+from bench.store import Record
+from bench.version import VERSION
+from bench.workspace import Workspace
+
+Figures = Literal["none", "main", "all"]
+"""Which figures to draw: none, those that show methods side by side, or also those of single runs."""
+
+
+class Picture(NamedTuple):
+    """A figure in the page."""
+
+    caption: str
+    uri: str
+    """The figure itself, as ``data:`` URI."""
+    wide: bool
+    """Whether it is wider than a paper's column."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table with what belongs to it."""
+
+    name: str
+    table: Table
+    latex: str
+    comparison: Comparison | None
+    reason: str
+    """Why there is no comparison."""
+    overview: Sequence[Picture]
+    runs: Sequence[Picture]
+    """Figures of single runs."""
+    left_out: Sequence[str]
+    """Figures that the records do not allow, with the reason."""
+
+    @property
+    def anchor(self) -> str:
+        """The section's place in the page."""
+        return "section-" + re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the template shows."""
+
+    title: str
+    sections: Sequence[Section]
+    account: Account
+    claims: Sequence[Claim]
+    unshown: Sequence[str]
+    """Records that are in no section, counted by what they are."""
+    datasets: Sequence[str]
+    methods: Sequence[str]
+    profiles: Sequence[str]
+    seeds: Sequence[int]
+    command: str
+    """What makes this page from the same records."""
+
+    def html(self, tolerance: float) -> str:
+        """The page as one HTML file. A claim is reproduced where it differs by no more than ``tolerance``."""
+        verdicts = Counter(claim.verdict(tolerance) for claim in self.claims)
+        reasons = Counter(claim.reason for claim in self.claims if claim.reason)
+        template = templates().get_template("report.html")
+        facts = {"verdicts": verdicts, "reasons": reasons, "tolerance": tolerance, "version": VERSION}
+        return template.render(page=self, **facts)
+
+
+def page(
+    names: Sequence[str],
+    records: Sequence[Record],
+    workspace: Workspace,
+    profile: str | None = None,
+    figures: Figures = "main",
+    command: str = "bench report",
+) -> Page:
+    """The page for tables, suites or datasets; where none is named, for everything that has records.
+
+    Raises BenchError for a name that does not exist or has no records, or where there is no record at all.
+    """
+    wanted = list(names) or contents(records, workspace, profile)
+    drawn: set[str] = set()
+    sections: list[Section] = []
+    shown: dict[str, Record] = {}
+    for name in wanted:
+        chosen, order = selections(name, records, workspace, profile)
+        sections.append(_section(name, chosen, order, records, workspace, profile, figures, drawn))
+        shown |= {record.job.key: record for selection in chosen.values() for record in selection.records}
+    within = list(shown.values()) if names else list(records)
+    jobs = [record.job for record in within]
+    paper = [name for name in wanted if name in workspace.config.tables]
+    return Page(
+        title="One-class anomaly detection: " + ", ".join(sorted({job.dataset for job in jobs})),
+        sections=sections,
+        account=account(within, currency(workspace)),
+        claims=[claim for name in paper for claim in _claims(name, records, workspace, profile)],
+        unshown=_counted(record for record in within if record.job.key not in shown),
+        datasets=sorted({job.dataset for job in jobs}),
+        methods=ordered({job.label for job in jobs}, workspace.config.groups.get("all", [])),
+        profiles=sorted({job.profile for job in jobs}),
+        seeds=sorted({job.seed for job in jobs}),
+        command=command,
+    )
+
+
+def contents(records: Sequence[Record], workspace: Workspace, profile: str | None) -> list[str]:
+    """Every table of bench.toml that has records, then suites, then datasets with records that are in none before.
+
+    Raises BenchError where there is no record.
+    """
+    config = workspace.config
+    suites = [name for name, suite in config.suites.items() if suite.dataset is not None]
+    found: list[str] = []
+    shown: set[str] = set()
+    for name in (*config.tables, *suites, *sorted({record.job.dataset for record in records})):
+        try:
+            chosen, _ = selections(name, records, workspace, profile)
+        except BenchError:  # no records of it, or a dataset whose plugin is gone
+            continue
+        keys = {record.job.key for selection in chosen.values() for record in selection.records}
+        if name in config.tables or not keys <= shown:
+            found.append(name)
+            shown |= keys
+    if not found:
+        asked = f" of profile {profile}" if profile else ""
+        raise BenchError(f"no records{asked} in {workspace.results}; make them with bench run")
+    return found
+
+
+def _section(
+    name: str,
+    chosen: dict[str, Selection],
+    order: Sequence[str],
+    records: Sequence[Record],
+    workspace: Workspace,
+    profile: str | None,
+    figures: Figures,
+    drawn: set[str],
+) -> Section:
+    (table,) = tables([name], records, workspace, "auroc", profile)
+    labels = ordered({record.job.label for selection in chosen.values() for record in selection.records}, order)
+    comparison, reason = _comparison(list(chosen.values()), labels)
+    left_out: list[str] = []
+    overview, runs = [], []
+    for part, selection in chosen.items():
+        if figures != "none" and part not in drawn:  # a suite's figures stand where it comes first
+            drawn.add(part)
+            gallery = Gallery(part, selection, labels, first_class(selection), score_reader(workspace))
+            overview += _pictures(gallery.methods(), left_out)
+            if figures == "all":
+                runs += _pictures([*gallery.runs(), *_images(gallery, workspace, left_out)], left_out)
+    if figures != "none" and comparison is not None:
+        draw = partial(critical_difference, comparison)
+        ranks = Drawing(f"{name}-critical-difference", f"{name}: mean ranks and critical difference", draw)
+        overview += _pictures([ranks], left_out)
+    return Section(name, table, latex.environment(table), comparison, reason, overview, runs, left_out)
+
+
+def _comparison(chosen: Sequence[Selection], labels: Sequence[str]) -> tuple[Comparison | None, str]:
+    """The tests between the labels that have a figure on every class, else why there are none."""
+    whole = [label for label in labels if all(_has_every_class(selection, label) for selection in chosen)]
+    compared = whole if len(whole) > 1 else labels
+    try:
+        comparison = compare(blocks(chosen, compared))
+    except BenchError as error:
+        return None, str(error)
+    if absent := [label for label in labels if label not in compared]:
+        note = f"not compared, for want of a figure on every class: {', '.join(absent)}"
+        comparison = dataclasses.replace(comparison, notes=[*comparison.notes, note])
+    return comparison, ""
+
+
+def _has_every_class(selection: Selection, label: str) -> bool:
+    done = {r.job.normal_class for r in selection.records if r.status == "done" and r.job.label == label}
+    return done >= set(selection.classes)
+
+
+def _images(gallery: Gallery, workspace: Workspace, left_out: list[str]) -> list[Drawing]:
+    try:
+        return list(gallery.images(workspace))
+    except BenchError as error:
+        left_out.append(f"images of {gallery.part}: {error}")
+        return []
+
+
+def _pictures(drawings: Iterable[Drawing], left_out: list[str]) -> list[Picture]:
+    made = []
+    for drawing in drawings:
+        try:
+            figure = drawing.draw()
+        except BenchError as error:
+            left_out.append(f"{drawing.caption}: {error}")
+            continue
+        if drawing.lacks:
+            left_out.append(f"{drawing.caption}: {drawing.lacks}")
+        image = base64.b64encode(svg(figure)).decode("ascii")
+        made.append(Picture(drawing.caption, "data:image/svg+xml;base64," + image, figure.get_figwidth() > COLUMN))
+    return made
+
+
+def _claims(name: str, records: Sequence[Record], workspace: Workspace, profile: str | None) -> list[Claim]:
+    from bench.report.published import of_table
+
+    return list(claims(records, workspace, [name], profile)) if of_table(name) else []
+
+
+def _counted(records: Iterable[Record]) -> list[str]:
+    counted = Counter(setting_of(record).describe() for record in records)
+    return [f"{count} records of {what}" for what, count in counted.most_common()]

@@ -1,0 +1,185 @@
+"""Records and their datasets to figures that show images: samples, the extremes of a run, and its reconstructions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+from PIL import Image
+
+from bench.dataset import PreparedDataset
+from bench.errors import BenchError
+from bench.report.figures import LINE, PAGE, PALETTE, RESOLUTION, STYLE, broken, run_title, widest
+from bench.report.selection import Selection, Setting
+from bench.specs import parse_spec
+from bench.store import Arrays, Record
+from bench.workspace import Workspace
+
+ROWS, COLUMNS = 10, 10
+"""Most classes of a sample sheet, and images in a row."""
+
+MARGIN, GAP = 0.06, 0.1
+"""Beside a figure's images and between them, in inches."""
+
+FRAME = 0.03
+"""From an image to its frame, in inches: on black images a frame shows by the white between."""
+
+LETTERS = 8
+"""Of a score under an image."""
+
+FRAMED = "framed: a normal image among the most anomalous, or an anomalous one among the most normal"
+
+
+def recorded_dataset(setting: Setting, workspace: Workspace) -> PreparedDataset:
+    """The dataset that the records of a setting were made on.
+
+    Raises DataMissing where it is not at hand, BenchError where its content is another by now.
+    """
+    dataset = workspace.dataset(parse_spec(setting.dataset))
+    if dataset.checksum != setting.dataset_checksum:
+        raise BenchError(
+            f"{setting.dataset} is not what it was when the records were made (another checksum); "
+            "name the folder with the data of then with --data, or make records of today's with bench run"
+        )
+    return dataset
+
+
+@STYLE
+def sample_sheet(selection: Selection, dataset: PreparedDataset) -> Figure:
+    """Images of each class, a row a class, evenly spaced in the order of the data: neighbours are often alike.
+
+    All classes where they are ten at most, else the first ten normal classes of the selection.
+    """
+    classes = dataset.classes if len(dataset.classes) <= ROWS else selection.classes[:ROWS]
+    names = [broken(name, 1.2) for name in classes]
+    left = MARGIN + widest(names) + GAP
+    width, height = _size(dataset.images, (PAGE - left - MARGIN + GAP) / COLUMNS - GAP)
+    step = GAP + max(height, *(LINE * (1 + name.count("\n")) for name in names))
+    figure, axes = _sheet(2 * MARGIN + len(classes) * step - GAP)
+    for row, name in enumerate(classes):
+        y = MARGIN + row * step + (step - GAP - height) / 2
+        axes.text(left - GAP, y + height / 2, names[row], ha="right", va="center")
+        own = np.flatnonzero(dataset.labels == dataset.label(name))
+        for column, place in enumerate(np.linspace(0, len(own) - 1, min(COLUMNS, len(own))).round().astype(int)):
+            _draw(axes, dataset.images[own[place]], left + column * (width + GAP), y, width, height)
+    return figure
+
+
+@STYLE
+def extremes(record: Record, arrays: Callable[[Record], Arrays], dataset: PreparedDataset) -> Figure:
+    """The test images that one run scored highest, and those that it scored lowest, with their scores.
+
+    A frame marks what is on the wrong side for its label.
+    """
+    stored = arrays(record)
+    ascending = np.argsort(stored["scores"], kind="stable")
+    count = min(COLUMNS, len(ascending) // 2)  # no image is in both rows
+    rows = {"most anomalous": (ascending[::-1][:count], 0), "most normal": (ascending[:count], 1)}
+    wrong = any((stored["labels"][shown] == strange).any() for shown, strange in rows.values())
+    title = run_title(record, width=PAGE)
+    side = (PAGE - 2 * MARGIN + GAP) / COLUMNS - GAP
+    width, height = _size(dataset.images, side)
+    step = 2.6 * LINE + height  # a heading, the images and their scores
+    above = MARGIN + LINE * (title.count("\n") + 1.5)
+    figure, axes = _sheet(above + len(rows) * step + wrong * LINE)
+    axes.text(PAGE / 2, MARGIN, title, ha="center", va="top")
+    score = _score_text(stored["scores"])
+    for row, (heading, (shown, strange)) in enumerate(rows.items()):
+        y = above + row * step
+        axes.text(MARGIN, y, heading, va="top")
+        for column, place in enumerate(shown):
+            x, top = MARGIN + column * (side + GAP) + (side - width) / 2, y + 1.2 * LINE
+            _draw(axes, dataset.images[stored["indices"][place]], x, top, width, height)
+            axes.text(x + width / 2, top + height + 2 * FRAME, score(stored["scores"][place]), ha="center", va="top")
+            if stored["labels"][place] == strange:
+                _frame(axes, x, top, width, height)
+    if wrong:
+        y = above + len(rows) * step
+        _frame(axes, MARGIN, y, LINE / 2, LINE / 2)
+        axes.text(MARGIN + LINE, y + LINE / 4, FRAMED, va="center")
+    return figure
+
+
+@STYLE
+def reconstructions(record: Record, arrays: Callable[[Record], Arrays], dataset: PreparedDataset) -> Figure:
+    """A few test images of one run, what its method made of each, and their scores; normal and anomalous ones apart.
+
+    Raises BenchError for a record that holds no reconstructions.
+    """
+    stored = arrays(record)
+    if "reconstructed" not in stored:
+        raise BenchError("it stored no reconstructions: the method has none, or had none when the record was made")
+    places = np.array([np.flatnonzero(stored["indices"] == index)[0] for index in stored["reconstructed_indices"]])
+    anomalous = stored["labels"][places] == 1
+    sides = {"normal": np.flatnonzero(~anomalous), "anomalous": np.flatnonzero(anomalous)}
+    names = ["image", "reconstruction", "score"]
+    left = MARGIN + widest(names) + GAP
+    side = (PAGE - left - MARGIN - GAP) / len(places) - GAP
+    width, height = _size(dataset.images, side)
+    title = run_title(record, width=PAGE)
+    above = MARGIN + LINE * (title.count("\n") + 1.5)
+    figure, axes = _sheet(above + 2.4 * LINE + 2 * height + GAP)
+    axes.text(PAGE / 2, MARGIN, title, ha="center", va="top")
+    tops = [above + 1.2 * LINE, above + 1.2 * LINE + height + GAP]
+    middles = [*(top + height / 2 for top in tops), tops[1] + height + 0.7 * LINE]
+    for name, y in zip(names, middles, strict=True):
+        axes.text(left - GAP, y, name, ha="right", va="center")
+    score = _score_text(stored["scores"])
+    x = left
+    for heading, shown in sides.items():
+        axes.text(x, above, heading, va="top")
+        for number in shown:
+            original = dataset.images[stored["reconstructed_indices"][number]]
+            for image, top in zip((original, stored["reconstructed"][number]), tops, strict=True):
+                _draw(axes, image, x + (side - width) / 2, top, width, height)
+            axes.text(x + side / 2, middles[2], score(stored["scores"][places[number]]), ha="center", va="center")
+            x += side + GAP
+        x += 2 * GAP
+    return figure
+
+
+def _sheet(height: float) -> tuple[Figure, Axes]:
+    """A figure of the page's width to be drawn on in inches, from its upper left corner."""
+    figure = Figure((PAGE, height))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, PAGE), ylim=(height, 0))
+    axes.set_axis_off()
+    return figure, axes
+
+
+def _size(images: NDArray[np.uint8], side: float) -> tuple[float, float]:
+    """Width and height of images whose longer side is to be so long."""
+    height, width = images.shape[1:3]
+    return side * width / max(height, width), side * height / max(height, width)
+
+
+def _draw(axes: Axes, image: NDArray[np.uint8], x: float, y: float, width: float, height: float) -> None:
+    """An image with its upper left corner at (x, y): pixel by pixel, or in fewer pixels where print shows no more."""
+    printed = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+    most = round(max(width, height) * RESOLUTION)
+    printed.thumbnail((most, most))
+    extent = (x, x + width, y + height, y)
+    # "none" is "nearest" in a PNG; in a PDF it keeps the image's own pixels
+    axes.imshow(np.asarray(printed), "gray", vmin=0, vmax=255, interpolation="none", aspect="auto", extent=extent)
+
+
+def _frame(axes: Axes, x: float, y: float, width: float, height: float) -> None:
+    corner, sides = (x - FRAME, y - FRAME), (width + 2 * FRAME, height + 2 * FRAME)
+    axes.add_patch(Rectangle(corner, *sides, fill=False, edgecolor=PALETTE[3], linewidth=1.5))
+
+
+def _score_text(scores: Sequence[float] | NDArray[np.floating]) -> Callable[[float], str]:
+    """How to write a score under its image: with decimals that tell a hundredth of the range of all scores."""
+    spread = float(np.ptp(scores))
+    decimals = max(0, 2 - math.floor(math.log10(spread))) if spread else 2
+
+    def text(score: float) -> str:
+        fixed = f"{score:.{decimals}f}"
+        return (fixed if len(fixed) <= LETTERS else f"{score:.1e}").replace("-", "\N{MINUS SIGN}")
+
+    return text
