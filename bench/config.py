@@ -57,6 +57,8 @@ class Table(Model):
     columns: Literal["class", "suite"] = "class"
     methods: list[str] | None = None
     """Specs or groups to show; None: those of the suites."""
+    without: list[str] = []
+    """Specs that are not shown."""
     published: dict[str, str] = {}
     """By label, the name under which the method's figures were published."""
 

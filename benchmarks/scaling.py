@@ -23,7 +23,7 @@ from pathlib import Path
 METHODS = "shared_ae,vae,ocsvm,autoencoder"
 """For the throughput: networks and a classical method, in all long against the start of a worker."""
 PLANNED, RECORDED = 100_000, 10_000
-READING = ("status", "table mnist", "table all", "stats paper")
+READING = ("status", "table mnist", "table all", "stats paper", "report --out /dev/null")
 """Commands that read every record."""
 
 _LARGE_PLAN = """

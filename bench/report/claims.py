@@ -58,11 +58,17 @@ def claims(
             (table,) = tables([name], records, workspace, "auroc", profile, beside="none")
         except BenchError:  # of this table there is no record at all
             table = Table("", "", [], [], {})
-        labels = {method: label for label, method in workspace.config.tables[name].published.items()}
-        for method, figures in of_table(name).items():
-            for (suite, normal_class), figure in figures.items():
-                label = labels.get(method, "")
-                yield _held(figure, label, table, suite if table.across == "suite" else normal_class)
+        yield from claims_of(name, table, workspace)
+
+
+def claims_of(name: str, table: Table, workspace: Workspace) -> Iterator[Claim]:
+    """Every published figure of a table's name held against the table that the records make; none where none is."""
+    if name not in workspace.config.tables:
+        return
+    labels = {method: label for label, method in workspace.config.tables[name].published.items()}
+    for method, figures in of_table(name).items():
+        for (suite, normal_class), figure in figures.items():
+            yield _held(figure, labels.get(method, ""), table, suite if table.across == "suite" else normal_class)
 
 
 def _held(figure: Figure, label: str, table: Table, place: str) -> Claim:

@@ -17,11 +17,11 @@ from typing import Literal, NamedTuple
 from bench.errors import BenchError
 from bench.report import latex
 from bench.report.account import Account, account
-from bench.report.claims import Claim, claims
+from bench.report.claims import Claim, claims_of
 from bench.report.figures import COLUMN, critical_difference, svg
 from bench.report.gallery import Drawing, Gallery, first_class
 from bench.report.html import templates
-from bench.report.request import currency, score_reader, selections, tables
+from bench.report.request import currency, score_reader, selections, table_of
 from bench.report.selection import Selection, setting_of
 from bench.report.statistics import Comparison, blocks, compare
 from bench.report.tables import Table, ordered
@@ -31,6 +31,10 @@ from bench.workspace import Workspace
 
 Figures = Literal["none", "main", "all"]
 """Which figures to draw: none, those that show methods side by side, or also those of single runs."""
+
+
+Selected = tuple[dict[str, Selection], list[str]]
+"""What ``selections`` gives."""
 
 
 class Picture(NamedTuple):
@@ -103,22 +107,20 @@ def page(
 
     Raises BenchError for a name that does not exist or has no records, or where there is no record at all.
     """
-    wanted = list(names) or contents(records, workspace, profile)
+    selected = {name: selections(name, records, workspace, profile) for name in names}
     drawn: set[str] = set()
     sections: list[Section] = []
     shown: dict[str, Record] = {}
-    for name in wanted:
-        chosen, order = selections(name, records, workspace, profile)
-        sections.append(_section(name, chosen, order, records, workspace, profile, figures, drawn))
+    for name, (chosen, order) in (selected or contents(records, workspace, profile)).items():
+        sections.append(_section(name, chosen, order, workspace, figures, drawn))
         shown |= {record.job.key: record for selection in chosen.values() for record in selection.records}
     within = list(shown.values()) if names else list(records)
     jobs = [record.job for record in within]
-    paper = [name for name in wanted if name in workspace.config.tables]
     return Page(
         title="One-class anomaly detection: " + ", ".join(sorted({job.dataset for job in jobs})),
         sections=sections,
         account=account(within, currency(workspace)),
-        claims=[claim for name in paper for claim in _claims(name, records, workspace, profile)],
+        claims=[claim for section in sections for claim in claims_of(section.name, section.table, workspace)],
         unshown=_counted(record for record in within if record.job.key not in shown),
         datasets=sorted({job.dataset for job in jobs}),
         methods=ordered({job.label for job in jobs}, workspace.config.groups.get("all", [])),
@@ -128,23 +130,25 @@ def page(
     )
 
 
-def contents(records: Sequence[Record], workspace: Workspace, profile: str | None) -> list[str]:
+def contents(records: Sequence[Record], workspace: Workspace, profile: str | None) -> dict[str, Selected]:
     """Every table of bench.toml that has records, then suites, then datasets with records that are in none before.
+
+    By name, what is selected of the records.
 
     Raises BenchError where there is no record.
     """
     config = workspace.config
     suites = [name for name, suite in config.suites.items() if suite.dataset is not None]
-    found: list[str] = []
+    found: dict[str, Selected] = {}
     shown: set[str] = set()
     for name in (*config.tables, *suites, *sorted({record.job.dataset for record in records})):
         try:
-            chosen, _ = selections(name, records, workspace, profile)
+            selected = selections(name, records, workspace, profile)
         except BenchError:  # no records of it, or a dataset whose plugin is gone
             continue
-        keys = {record.job.key for selection in chosen.values() for record in selection.records}
+        keys = {record.job.key for selection in selected[0].values() for record in selection.records}
         if name in config.tables or not keys <= shown:
-            found.append(name)
+            found[name] = selected
             shown |= keys
     if not found:
         asked = f" of profile {profile}" if profile else ""
@@ -156,13 +160,11 @@ def _section(
     name: str,
     chosen: dict[str, Selection],
     order: Sequence[str],
-    records: Sequence[Record],
     workspace: Workspace,
-    profile: str | None,
     figures: Figures,
     drawn: set[str],
 ) -> Section:
-    (table,) = tables([name], records, workspace, "auroc", profile)
+    table = table_of(name, chosen, order, workspace)
     labels = ordered({record.job.label for selection in chosen.values() for record in selection.records}, order)
     comparison, reason = _comparison(list(chosen.values()), labels)
     left_out: list[str] = []
@@ -176,7 +178,7 @@ def _section(
                 runs += _pictures([*gallery.runs(), *_images(gallery, workspace, left_out)], left_out)
     if figures != "none" and comparison is not None:
         draw = partial(critical_difference, comparison)
-        ranks = Drawing(f"{name}-critical-difference", f"{name}: mean ranks and critical difference", draw)
+        ranks = Drawing(f"{name}-critical-difference", "mean ranks and critical difference", draw)
         overview += _pictures([ranks], left_out)
     return Section(name, table, latex.environment(table), comparison, reason, overview, runs, left_out)
 
@@ -221,12 +223,6 @@ def _pictures(drawings: Iterable[Drawing], left_out: list[str]) -> list[Picture]
         image = base64.b64encode(svg(figure)).decode("ascii")
         made.append(Picture(drawing.caption, "data:image/svg+xml;base64," + image, figure.get_figwidth() > COLUMN))
     return made
-
-
-def _claims(name: str, records: Sequence[Record], workspace: Workspace, profile: str | None) -> list[Claim]:
-    from bench.report.published import of_table
-
-    return list(claims(records, workspace, [name], profile)) if of_table(name) else []
 
 
 def _counted(records: Iterable[Record]) -> list[str]:

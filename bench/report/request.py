@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from bench.config import Suite
@@ -47,17 +47,21 @@ def tables(
 
     Raises BenchError for a name that does not exist, or that has no records.
     """
-    config = workspace.config
+
+    def table(name: str) -> Table:
+        chosen, order = selections(name, records, workspace, profile)
+        return table_of(name, chosen, order, workspace, metric, choice, beside)
+
     made = []
     for name in names:
         if name == "all":
-            for each in config.tables:
+            for each in workspace.config.tables:
                 try:
-                    made.append(_table(each, records, workspace, metric, profile, choice, beside))
+                    made.append(table(each))
                 except BenchError as error:
                     print(f"table {each}: {error}", file=sys.stderr)  # noqa: T201
         else:
-            made.append(_table(name, records, workspace, metric, profile, choice, beside))
+            made.append(table(name))
     return made
 
 
@@ -73,6 +77,9 @@ def selections(
     parts = [part for suite in suites for part in _parts(suite, workspace)]
     if defined and defined.methods is not None:
         parts = [(part, suite.model_copy(update={"methods": defined.methods})) for part, suite in parts]
+    if defined and defined.without:
+        left_out = {str(parse_spec(text)) for text in defined.without}
+        records = [record for record in records if record.job.label not in left_out]
     found = {part: (suite, _matching(suite, records, workspace, profile)) for part, suite in parts}
     chosen = {part: _selected(suite, own, workspace, profile) for part, (suite, own) in found.items() if own}
     if not chosen:
@@ -120,17 +127,17 @@ def currency(workspace: Workspace) -> Callable[[Record], bool]:
     return lambda record: fingerprint(record.job.method) == record.job.fingerprint
 
 
-def _table(
+def table_of(
     name: str,
-    records: Sequence[Record],
+    chosen: Mapping[str, Selection],
+    order: Sequence[str],
     workspace: Workspace,
-    metric: str,
-    profile: str | None,
-    choice: Choice,
-    beside: Beside,
+    metric: str = "auroc",
+    choice: Choice = "last",
+    beside: Beside = "own",
 ) -> Table:
+    """The table of what ``selections`` chose for a name, with the order that it gave. The rest is as for ``tables``."""
     defined = workspace.config.tables.get(name)
-    chosen, order = selections(name, records, workspace, profile)
     title = defined.title if defined is not None else ""
     if title and name.isdecimal():
         title = f"Table {name}. {title}"

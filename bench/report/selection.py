@@ -66,7 +66,15 @@ class Selection:
 def setting_of(record: Record) -> Setting:
     """The setting that a record was made in."""
     job = record.job
-    return Setting(*(getattr(job, name) for name in Setting._fields))
+    return Setting(
+        job.dataset,
+        job.dataset_checksum,
+        job.protocol,
+        job.protocol_version,
+        job.profile,
+        job.max_train,
+        job.precision,
+    )
 
 
 def select(
