@@ -56,10 +56,15 @@ def adam(
     return torch.optim.Adam(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
 
 
-def minimise(loss: Tensor, optimiser: torch.optim.Optimizer) -> None:
-    """One step of the optimiser on the loss, whose gradient reaches no other parameters than the optimiser's."""
+def minimise(loss: Tensor, optimiser: torch.optim.Optimizer, *, graph_stays: bool = False) -> None:
+    """One step of the optimiser on the loss, whose gradient reaches no other parameters than the optimiser's.
+
+    ``graph_stays``: for another loss of the same forward pass, whose gradient needs none of the parameters that this
+    step changes.
+    """
     optimiser.zero_grad()
-    loss.backward(inputs=[parameter for group in optimiser.param_groups for parameter in group["params"]])
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    loss.backward(inputs=parameters, retain_graph=graph_stays)
     optimiser.step()
 
 

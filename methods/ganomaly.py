@@ -113,12 +113,12 @@ class GANomaly(AdversarialMethod[Generator]):
         def step(x: Tensor, n: Tensor) -> dict[str, Tensor]:
             with autocast(context):
                 x_hat, z, z_hat = generator(x)
-                real, fake = discriminator(x), discriminator(x_hat.detach())
-                adversarial = (discriminator(x).features - discriminator(x_hat).features).square().mean()  # eq. 1
+                real, fake = discriminator(x), discriminator(x_hat)
+                adversarial = (real.features - fake.features).square().mean()  # eq. 1
             contextual = (x - x_hat.float()).abs().mean()  # eq. 2
             encoder = (z - z_hat).float().square().mean()  # eq. 3
             loss_g = self.w_adv * adversarial.float() + self.w_con * contextual + self.w_enc * encoder  # eq. 4
-            minimise(loss_g, optimiser_g)
+            minimise(loss_g, optimiser_g, graph_stays=True)  # the discriminator has not changed
             loss_d = 0.5 * real_against_fake(real, fake)
             minimise(loss_d, optimiser_d)
             fresh.take_where(loss_d < 1e-5)

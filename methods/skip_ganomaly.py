@@ -115,10 +115,7 @@ class SkipGANomaly(AdversarialMethod[Generator]):
             contextual = (x - x_hat.float()).abs().mean()  # eq. 3
             latent = (real.features - fake.features).float().square().mean()  # eq. 4
             loss_g = self.w_adv * adversarial + self.w_con * contextual + self.w_lat * latent  # eq. 5
-            minimise(loss_g, optimiser_g)
-
-            with autocast(context):
-                real, fake = discriminator(x), discriminator(x_hat.detach())
+            minimise(loss_g, optimiser_g, graph_stays=True)  # the discriminator has not changed
             loss_d = real_against_fake(real, fake) + (real.features - fake.features).float().square().mean()
             minimise(loss_d, optimiser_d)
             return {"generator": loss_g, "discriminator": loss_d}

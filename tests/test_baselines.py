@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import torch
 
 from bench.images import resized, symmetric
 from bench.method import Epoch, FitContext, Method
-from bench.methods._adversarial import Discriminator, FreshStart
+from bench.methods._adversarial import Discriminator, FreshStart, real_against_fake
 from bench.methods._lenet import LeNet, LeNetDecoder
 from bench.methods.deep_svdd import DeepSVDD
 from bench.methods.ganomaly import GANomaly
@@ -262,6 +264,44 @@ def test_scoring_between_epochs_does_not_change_the_training(cls: Any) -> None:
         return np.asarray(method.score(TEST[1]))
 
     assert np.array_equal(trained(True), trained(False))
+
+
+def _losses_in_passes_of_their_own(method: Any, nets: Any, x: torch.Tensor) -> Iterator[tuple[torch.Tensor, Any]]:
+    """The generator's loss and the discriminator's, each with every forward pass that its equations name."""
+    generator, discriminator = nets.generator, nets.discriminator
+    made = generator(x)
+    x_hat, z, z_hat = made if isinstance(made, tuple) else (made, None, None)
+    judged = discriminator(x_hat)
+    matching = (discriminator(x).features - judged.features).square().mean()
+    contextual = (x - x_hat).abs().mean()
+    if isinstance(method, GANomaly):
+        yield matching + 50 * contextual + (z - z_hat).square().mean(), generator
+        yield 0.5 * real_against_fake(discriminator(x), discriminator(x_hat.detach())), discriminator
+    else:
+        called_real = torch.nn.functional.softplus(-judged.logit).mean()
+        yield called_real + 50 * contextual + matching, generator
+        real, fake = discriminator(x), discriminator(x_hat.detach())
+        yield real_against_fake(real, fake) + (real.features - fake.features).square().mean(), discriminator
+
+
+@pytest.mark.parametrize("cls", [GANomaly, SkipGANomaly])
+def test_one_forward_pass_for_both_losses_trains_the_weights_that_passes_of_their_own_train(cls: Any) -> None:
+    method = cls(width=4, latent=8)
+    torch.manual_seed(0)
+    method.networks = method.build(1)
+    plain = copy.deepcopy(method.networks)
+    optimisers = [method.adam(side.parameters()) for side in (plain.generator, plain.discriminator)]
+    step = method.step(FitContext(seed=0))
+    for _ in range(3):
+        x = torch.rand(8, 1, 32, 32) * 2 - 1
+        step(x, torch.ones(()))
+        for (loss, side), optimiser in zip(_losses_in_passes_of_their_own(method, plain, x), optimisers, strict=True):
+            optimiser.zero_grad()
+            loss.backward(inputs=list(side.parameters()))
+            optimiser.step()
+    trained = zip(method.networks.named_parameters(), plain.parameters(), strict=True)
+    for (name, weight), expected in trained:
+        assert torch.allclose(weight, expected, atol=1e-5), name
 
 
 def test_a_discriminator_that_won_outright_gets_fresh_weights_and_another_keeps_its_own() -> None:

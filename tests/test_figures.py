@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 from projects import Project, invoked
-from records import make_record, put_scored, scored
+from records import make_record, put_quickstart, put_scored, scored
 
 from bench.cli.figures import figures
 from bench.errors import BenchError
@@ -316,23 +316,12 @@ def test_a_folder_that_takes_no_files_is_answered_with_what_to_type(tmp_path: Pa
 def draw(project: Project, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """``bench figures``, in coarse dots, in a folder with records of three methods on six digits, two seeds each."""
     monkeypatch.setattr("bench.report.figures.RESOLUTION", 50)
-    store = Store(project.root / "results/runs")
-    for place, method in enumerate(("ocsvm", "pca", "vae")):
-        for number in range(12):
-            put_scored(
-                store,
-                LABELS,
-                scored(LABELS, 2 - place / 2, 100 * place + number),
-                method=method,
-                dataset="digits",
-                protocol="holdout_80_20",
-                normal_class=str(number // 2),
-                normal_label=number // 2,
-                seed=number % 2,
-                profile="cpu",
-                cost={"fit_seconds": 1.0 + place, "parameters": None},
-                epochs=epochs(None, None) if method == "vae" else [],
-            )
+    own = {
+        method: {"cost": {"fit_seconds": 1.0 + place, "parameters": None}}
+        for place, method in enumerate(("ocsvm", "pca", "vae"))
+    }
+    own["vae"]["epochs"] = epochs(None, None)
+    put_quickstart(Store(project.root / "results/runs"), LABELS, own, classes=6)
     return invoked(figures)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from projects import Project, invoked
-from records import make_record, put_scored, scored
+from records import QUICKSTART, make_record, put_quickstart
 
 from bench.cli.report import report
 from bench.errors import BenchError
@@ -23,7 +23,6 @@ from bench.report.tables import Cell, Table
 from bench.store import Store
 
 LABELS = np.repeat([0, 1], [40, 60]).astype(np.uint8)
-METHODS = ("ocsvm", "pca", "mean_image")
 EVIL = "<script>alert('&')</script>"
 PROVENANCE = {
     "bench": "0.1.0",
@@ -67,28 +66,9 @@ class _Parsed(HTMLParser):
 def page(project: Project) -> Callable[..., str]:
     """``bench report`` over three methods on eight classes of digits, two seeds each, and a failed job; the page."""
     store = Store(project.root / "results/runs")
-    for place, method in enumerate(METHODS):
-        for number in range(16):
-            put_scored(
-                store,
-                LABELS,
-                scored(LABELS, 2 - place / 2, 100 * place + number),
-                method=method,
-                dataset="digits",
-                protocol="holdout_80_20",
-                normal_class=str(number // 2),
-                normal_label=number // 2,
-                seed=number % 2,
-                profile="cpu",
-                cost=COST,
-                provenance=PROVENANCE,
-                parameters={"note": EVIL},
-            )
-    failed = make_record(
-        method="vae", label=f"vae(note={EVIL!r})", dataset="digits", protocol="holdout_80_20", status="failed",
-        profile="cpu", normal_class="0",
-    )  # fmt: skip
-    store.put(failed)
+    facts = {"cost": COST, "provenance": PROVENANCE, "parameters": {"note": EVIL}}
+    put_quickstart(store, LABELS, {"ocsvm": {}, "pca": {}, "mean_image": {}}, classes=8, **facts)
+    store.put(make_record(method="vae", label=f"vae(note={EVIL!r})", normal_class="0", status="failed", **QUICKSTART))
     command = invoked(report)
 
     def run(*arguments: str) -> str:

@@ -19,7 +19,7 @@ import scipy.stats
 from cli import python_prints
 from matplotlib import pyplot
 from projects import Project, invoked
-from records import make_record, put_scored, scored
+from records import make_record, put_quickstart, scored
 
 from bench.cli.statistics import statistics
 from bench.errors import BenchError
@@ -320,22 +320,7 @@ LABELS = np.repeat([0, 1], [40, 60]).astype(np.uint8)
 @pytest.fixture
 def stats(project: Project) -> Callable[..., Any]:
     """``bench stats`` in a folder with records of three methods on eight classes of digits, two seeds each."""
-    store = Store(project.root / "results/runs")
-    for place, method in enumerate(("ocsvm", "pca", "mean_image")):
-        for number in range(16):
-            name, seed = str(number // 2), number % 2
-            put_scored(
-                store,
-                LABELS,
-                scored(LABELS, 2 - place / 2, 100 * place + number),
-                method=method,
-                dataset="digits",
-                protocol="holdout_80_20",
-                normal_class=name,
-                normal_label=int(name),
-                seed=seed,
-                profile="cpu",
-            )
+    put_quickstart(Store(project.root / "results/runs"), LABELS, {"ocsvm": {}, "pca": {}, "mean_image": {}}, classes=8)
     command = invoked(statistics)
     return lambda *words: command(*words).stdout
 

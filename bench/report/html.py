@@ -41,7 +41,7 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals["bodies"] = bodies
+    made.globals |= {"header": header, "bodies": bodies}
     made.filters["p"] = shown_p
     return made
 
@@ -50,6 +50,11 @@ def fragment(table: Table, decimals: int = 3) -> str:
     """The table as a ``figure`` element with its caption and notes, to be put into a page."""
     text: str = templates().get_template("parts.html").module.figure(table, decimals)  # type: ignore[attr-defined]
     return str(text)
+
+
+def header(table: Table) -> list[str]:
+    """The names above the columns."""
+    return [table.corner, *(table.marked(column) for column in table.columns)]
 
 
 def bodies(table: Table, decimals: int) -> list[list[Line]]:

@@ -1,0 +1,175 @@
+"""How near each neural method's training comes to what the machine's matrix products reach. Prints a Markdown table.
+
+    python benchmarks/limits.py [--workers 2] [--repeats 5] [--precision bf16]
+
+Every worker is a process with one thread that measures, in turn, large matrix products and one epoch of each method in
+its steady state, all workers at the same time, as in a run. Floating-point operations are counted as torch dispatches
+them, and so are the bytes that its operations read and write. Run it on a quiet machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
+from typing import Any
+
+import numpy as np
+
+METHODS = (
+    "shared_ae(width=64)",
+    "shared_ae(width=32)",
+    "autoencoder(width=64)",
+    "vae(width=64)",
+    "ganomaly(width=64)",
+    "skip_ganomaly(width=64)",
+    "deep_svdd",
+)
+SIZE, STEPS = 32, 8
+MATRIX = 1024
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Of one training image."""
+
+    flops: float
+    bytes: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One worker's figures of one method: seconds of each epoch, and the matrix products' rates beside them."""
+
+    seconds: list[float]
+    rates: list[float]
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--workers", type=int, default=os.cpu_count())
+    arguments.add_argument("--repeats", type=int, default=5)
+    arguments.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    arguments.add_argument("--channels", type=int, default=3)
+    given = arguments.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    print(f"{given.workers} workers of one thread, {given.precision}, {SIZE}×{SIZE}×{given.channels} images, ", end="")
+    print(f"medians of {given.repeats} epochs of {STEPS} batches; load before {os.getloadavg()[0]:.1f}\n")
+    print("| method | images/s, all workers | GFLOP/image | MB/image | GFLOP/s | matrix products, GFLOP/s | share |")
+    print("|---|---|---|---|---|---|---|")
+    spawned = get_context("spawn")
+    barrier = spawned.Barrier(given.workers)
+    with ProcessPoolExecutor(given.workers, spawned, initializer=_begin, initargs=(barrier,)) as pool:
+        for text in METHODS:
+            counts = pool.submit(count, text, given.channels, given.precision).result()
+            parts = [
+                pool.submit(measure, text, given.channels, given.precision, given.repeats) for _ in range(given.workers)
+            ]
+            print(_row(text, counts, [part.result() for part in parts]), flush=True)
+
+
+def count(text: str, channels: int, precision: str) -> Counts:
+    """The operations of one epoch in the steady state, by image."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    epochs, images = _training(text, channels, precision)
+    next(epochs)
+    with FlopCounterMode(display=False) as flops:
+        next(epochs)
+    with _bytes_counted() as moved:
+        next(epochs)
+    return Counts(flops.get_total_flops() / images, moved.total / images)
+
+
+def measure(text: str, channels: int, precision: str, repeats: int) -> Measured:
+    """Epochs and matrix products in turn, begun by all workers at once."""
+    epochs, _ = _training(text, channels, precision)
+    next(epochs)
+    seconds, rates = [], []
+    for _ in range(repeats):
+        _barrier.wait()
+        rates.append(_matrix_rate(precision))
+        _barrier.wait()
+        began = time.perf_counter()
+        next(epochs)
+        seconds.append(time.perf_counter() - began)
+    return Measured(seconds, rates)
+
+
+def _row(text: str, counts: Counts, parts: list[Measured]) -> str:
+    spec_images = _images_of(text)
+    images = sum(spec_images / statistics.median(part.seconds) for part in parts)
+    rate = sum(statistics.median(part.rates) for part in parts)
+    achieved = images * counts.flops
+    cells = [
+        text, f"{images:,.0f}", f"{counts.flops / 1e9:.3f}", f"{counts.bytes / 1e6:.1f}",
+        f"{achieved / 1e9:.0f}", f"{rate / 1e9:.0f}", f"{achieved / rate:.0%}",
+    ]  # fmt: skip
+    return "| " + " | ".join(cells) + " |"
+
+
+def _begin(barrier: Barrier) -> None:
+    global _barrier
+    import torch
+
+    _barrier = barrier
+    torch.set_num_threads(1)
+
+
+def _images_of(text: str) -> int:
+    return STEPS * (200 if text == "deep_svdd" else 64)
+
+
+def _training(text: str, channels: int, precision: str) -> tuple[Iterator[Any], int]:
+    """The epochs of a method's training, pretraining left out, and how many images each has."""
+    from bench.method import FitContext
+    from bench.registry import Registry
+    from bench.specs import Spec, parse_spec
+
+    spec = parse_spec(text)
+    endless = {"epochs": 1000, **({"pretrain_epochs": 0} if spec.name == "deep_svdd" else {})}
+    detector = Registry("method").build(Spec(spec.name, {**spec.parameters, **endless}))
+    count = _images_of(text)
+    images = np.random.default_rng(0).integers(0, 256, (count, SIZE, SIZE, channels), dtype=np.uint8)
+    return detector.fit_epochs(images, FitContext(seed=0, precision=precision)), count  # type: ignore[arg-type]
+
+
+def _matrix_rate(precision: str) -> float:
+    """FLOP/s of square matrix products that fit into the cache."""
+    import torch
+
+    a = torch.randn(MATRIX, MATRIX, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
+    torch.mm(a, a)
+    began, done = time.perf_counter(), 0
+    while time.perf_counter() - began < 0.5:
+        torch.mm(a, a)
+        done += 1
+    return done * 2 * MATRIX**3 / (time.perf_counter() - began)
+
+
+def _bytes_counted() -> Any:
+    """A block that adds up the size of the tensors that torch's operations read and write; views cost nothing."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_leaves
+
+    class Counter(TorchDispatchMode):
+        total = 0
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            out = func(*args, **(kwargs or {}))
+            if not func.is_view:
+                leaves = [x for x in tree_leaves((args, kwargs, out)) if hasattr(x, "element_size")]
+                self.total += sum(x.numel() * x.element_size() for x in leaves)
+            return out
+
+    return Counter()
+
+
+if __name__ == "__main__":
+    main()
