@@ -1,8 +1,8 @@
 """How near each neural method's training comes to what the machine's matrix products reach. Prints a Markdown table.
 
-    python benchmarks/limits.py [--workers 2] [--repeats 5] [--precision bf16]
+    python benchmarks/limits.py [--workers 2] [--threads 1] [--repeats 5] [--precision bf16]
 
-Every worker is a process with one thread that measures, in turn, large matrix products and one epoch of each method in
+Every worker is a process that measures, in turn, large matrix products and one epoch of each method in
 its steady state, all workers at the same time, as in a run. Floating-point operations are counted as torch dispatches
 them, and so are the bytes that its operations read and write. Run it on a quiet machine.
 """
@@ -54,18 +54,20 @@ class Measured:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--workers", type=int, default=os.cpu_count())
+    arguments.add_argument("--threads", type=int, default=1, help="of each worker")
     arguments.add_argument("--repeats", type=int, default=5)
     arguments.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     arguments.add_argument("--channels", type=int, default=3)
     given = arguments.parse_args()
-    os.environ["OMP_NUM_THREADS"] = "1"
-    print(f"{given.workers} workers of one thread, {given.precision}, {SIZE}×{SIZE}×{given.channels} images, ", end="")
+    os.environ["OMP_NUM_THREADS"] = str(given.threads)
+    print(f"{given.workers} workers, threads each: {given.threads}, {given.precision}, ", end="")
+    print(f"{SIZE}×{SIZE}×{given.channels} images, ", end="")
     print(f"medians of {given.repeats} epochs of {STEPS} batches; load before {os.getloadavg()[0]:.1f}\n")
     print("| method | images/s, all workers | GFLOP/image | MB/image | GFLOP/s | matrix products, GFLOP/s | share |")
     print("|---|---|---|---|---|---|---|")
     spawned = get_context("spawn")
     barrier = spawned.Barrier(given.workers)
-    with ProcessPoolExecutor(given.workers, spawned, initializer=_begin, initargs=(barrier,)) as pool:
+    with ProcessPoolExecutor(given.workers, spawned, initializer=_begin, initargs=(barrier, given.threads)) as pool:
         for text in METHODS:
             counts = pool.submit(count, text, given.channels, given.precision).result()
             parts = [
@@ -114,12 +116,12 @@ def _row(text: str, counts: Counts, parts: list[Measured]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _begin(barrier: Barrier) -> None:
+def _begin(barrier: Barrier, threads: int) -> None:
     global _barrier
     import torch
 
     _barrier = barrier
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
 
 
 def _images_of(text: str) -> int:

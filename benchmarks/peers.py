@@ -14,6 +14,9 @@ import io
 import logging
 import os
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -26,7 +29,27 @@ from typing import Any
 import numpy as np
 
 CORES = os.cpu_count() or 1
+DETECTORS = {
+    "OCSVM": "ocsvm", "KNN": "knn", "LOF": "lof", "IForest": "iforest", "PCA": "pca",
+    "DeepSVDD": "deep_svdd", "AutoEncoder": "auto_encoder", "VAE": "vae",
+}  # fmt: skip
+"""Detectors of pyod, each with its module; with their default settings."""
 PLUGINS = Path(__file__).parent / "plugins"
+
+_LOOP = """
+import importlib, sys
+from sklearn.datasets import load_digits
+from sklearn.metrics import roc_auc_score
+digits = load_digits()
+for i, name in enumerate(sys.argv[1].split(",")):
+    for normal in range(10):
+        own = digits.data[digits.target == normal] / 16
+        train = own[: int(0.8 * len(own))]
+        cls = getattr(importlib.import_module("pyod.models." + sys.argv[2].split(",")[i]), name)
+        detector = cls(n_features=64) if name == "DeepSVDD" else cls()
+        detector.fit(train)
+        roc_auc_score(digits.target != normal, detector.decision_function(digits.data / 16))
+"""
 
 
 @dataclass(frozen=True)
@@ -63,6 +86,7 @@ def main() -> None:
             ratio = statistics.median(a / b for a, b in zip(own, theirs, strict=True))
             cells = [duel.what, name, f"{statistics.median(own):,.0f}", peer, f"{statistics.median(theirs):,.0f}"]
             print("| " + " | ".join([*cells, f"{ratio:.2f} ×"]) + " |", flush=True)
+    whole_suite(repeats)
 
 
 def duels() -> list[Duel]:
@@ -105,6 +129,26 @@ def fought(duel: Duel, repeats: int) -> dict[str, list[float]]:
     return rates
 
 
+def whole_suite(repeats: int) -> None:
+    """Wall time of a suite's run with pyod's detectors, against a plain loop that fits and scores the same."""
+    methods = ",".join(f"pyod(model={name!r})" for name in DETECTORS)
+    ours, theirs = [], []
+    for _ in range(repeats):
+        with tempfile.TemporaryDirectory() as folder:
+            run = ["-m", "bench", "run", "--suite", "quickstart", "--methods", methods, "--device", "cpu", "--quiet"]
+            ours.append(_wall([*run, "--results", folder]))
+        theirs.append(_wall(["-c", _LOOP, ",".join(DETECTORS), ",".join(DETECTORS.values())]))
+    ratio = statistics.median(b / a for a, b in zip(ours, theirs, strict=True))
+    print(f"\nquickstart with pyod's {', '.join(DETECTORS)}, wall time from start to end:")
+    print(f"here {statistics.median(ours):.1f} s, a plain loop {statistics.median(theirs):.1f} s, ratio {ratio:.2f} ×")
+
+
+def _wall(arguments: list[str]) -> float:
+    began = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
 def here(name: str, spec: str, precision: str = "fp32") -> Side:
     """A method of this harness, a process a core."""
     return Side(name, _Here(spec, precision), CORES, 1)
@@ -133,7 +177,7 @@ def anomalib_ganomaly(images: np.ndarray, epochs: int) -> None:
     from anomalib.pre_processing import PreProcessor
     from lightning.pytorch import LightningDataModule
     from torch.utils.data import DataLoader
-    from torchvision.transforms.v2 import Compose, Normalize
+    from torchvision.transforms.v2 import Compose, Normalize, Resize
 
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
 
@@ -143,18 +187,18 @@ def anomalib_ganomaly(images: np.ndarray, epochs: int) -> None:
         return ImageBatch(image=stacked, gt_label=normal, gt_mask=torch.zeros_like(stacked[:, 0]))
 
     class Data(LightningDataModule):
-        train_batch_size = 64
+        name, category, train_batch_size = "memory", "images", 64
 
         def train_dataloader(self) -> DataLoader[Any]:
             return DataLoader(pixels, 64, shuffle=True, collate_fn=batch)  # type: ignore[arg-type]
 
-    transform = PreProcessor(Compose([Normalize([0.5] * 3, [0.5] * 3)]))
+    transform = PreProcessor(Compose([Resize((32, 32)), Normalize([0.5] * 3, [0.5] * 3)]))
     model = Ganomaly(
         batch_size=64, n_features=64, latent_vec_size=100, pre_processor=transform,
         post_processor=False, evaluator=False, visualizer=False,
     )  # fmt: skip
-    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
-    with contextlib.chdir(_scratch()):
+    quiet = dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary"), False)
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         Engine(accelerator="cpu", devices=1, max_epochs=epochs, **quiet).fit(model, datamodule=Data())
 
 
@@ -194,12 +238,6 @@ def _timed(train: Callable[[np.ndarray, int], None], shape: tuple[int, int, int,
     with contextlib.redirect_stdout(io.StringIO()):
         train(images, epochs)
     return time.perf_counter() - began
-
-
-def _scratch() -> str:
-    import tempfile
-
-    return tempfile.mkdtemp()
 
 
 if __name__ == "__main__":
