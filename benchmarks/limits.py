@@ -10,6 +10,7 @@ them, and so are the bytes that its operations read and write. Run it on a quiet
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import statistics
 import time
@@ -22,6 +23,8 @@ from typing import Any
 
 import numpy as np
 
+from bench.execution.supervisor import HUGE_PAGES
+
 METHODS = (
     "shared_ae(width=64)",
     "shared_ae(width=32)",
@@ -31,7 +34,7 @@ METHODS = (
     "skip_ganomaly(width=64)",
     "deep_svdd",
 )
-SIZE, STEPS = 32, 8
+SIZE, STEPS = 32, 4
 MATRIX = 1024
 
 
@@ -45,7 +48,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Measured:
-    """One worker's figures of one method: seconds of each epoch, and the matrix products' rates beside them."""
+    """One worker's figures of one method: seconds of each epoch, and the matrix products' rates around each."""
 
     seconds: list[float]
     rates: list[float]
@@ -57,9 +60,10 @@ def main() -> None:
     arguments.add_argument("--threads", type=int, default=1, help="of each worker")
     arguments.add_argument("--repeats", type=int, default=5)
     arguments.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    arguments.add_argument("--methods", nargs="+", default=METHODS)
     arguments.add_argument("--channels", type=int, default=3)
     given = arguments.parse_args()
-    os.environ["OMP_NUM_THREADS"] = str(given.threads)
+    os.environ |= {**HUGE_PAGES, "OMP_NUM_THREADS": str(given.threads)}  # as a worker of a run has them
     print(f"{given.workers} workers, threads each: {given.threads}, {given.precision}, ", end="")
     print(f"{SIZE}×{SIZE}×{given.channels} images, ", end="")
     print(f"medians of {given.repeats} epochs of {STEPS} batches; load before {os.getloadavg()[0]:.1f}\n")
@@ -68,7 +72,7 @@ def main() -> None:
     spawned = get_context("spawn")
     barrier = spawned.Barrier(given.workers)
     with ProcessPoolExecutor(given.workers, spawned, initializer=_begin, initargs=(barrier, given.threads)) as pool:
-        for text in METHODS:
+        for text in given.methods:
             counts = pool.submit(count, text, given.channels, given.precision).result()
             parts = [
                 pool.submit(measure, text, given.channels, given.precision, given.repeats) for _ in range(given.workers)
@@ -93,25 +97,27 @@ def measure(text: str, channels: int, precision: str, repeats: int) -> Measured:
     """Epochs and matrix products in turn, begun by all workers at once."""
     epochs, _ = _training(text, channels, precision)
     next(epochs)
-    seconds, rates = [], []
+    seconds, rates = [], [_matrix_rate(precision)]
     for _ in range(repeats):
-        _barrier.wait()
-        rates.append(_matrix_rate(precision))
         _barrier.wait()
         began = time.perf_counter()
         next(epochs)
         seconds.append(time.perf_counter() - began)
+        _barrier.wait()
+        rates.append(_matrix_rate(precision))
     return Measured(seconds, rates)
 
 
 def _row(text: str, counts: Counts, parts: list[Measured]) -> str:
-    spec_images = _images_of(text)
-    images = sum(spec_images / statistics.median(part.seconds) for part in parts)
-    rate = sum(statistics.median(part.rates) for part in parts)
-    achieved = images * counts.flops
+    turns = list(zip(*(part.seconds for part in parts), strict=True))
+    images = [sum(_images_of(text) / seconds for seconds in turn) for turn in turns]
+    products = [sum(rates) for rates in zip(*(part.rates for part in parts), strict=True)]
+    beside = [(before + after) / 2 for before, after in itertools.pairwise(products)]
+    share = statistics.median(own * counts.flops / rate for own, rate in zip(images, beside, strict=True))
+    median = statistics.median(images)
     cells = [
-        text, f"{images:,.0f}", f"{counts.flops / 1e9:.3f}", f"{counts.bytes / 1e6:.1f}",
-        f"{achieved / 1e9:.0f}", f"{rate / 1e9:.0f}", f"{achieved / rate:.0%}",
+        text, f"{median:,.0f}", f"{counts.flops / 1e9:.3f}", f"{counts.bytes / 1e6:.1f}",
+        f"{median * counts.flops / 1e9:.0f}", f"{statistics.median(beside) / 1e9:.0f}", f"{share:.0%}",
     ]  # fmt: skip
     return "| " + " | ".join(cells) + " |"
 

@@ -19,14 +19,17 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
+
+from bench.execution.supervisor import HUGE_PAGES
 
 CORES = os.cpu_count() or 1
 DETECTORS = {
@@ -61,6 +64,7 @@ class Side:
     """Takes images (n, height, width, channels) and epochs."""
     processes: int = 1
     threads: int = CORES
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -120,9 +124,11 @@ def fought(duel: Duel, repeats: int) -> dict[str, list[float]]:
             teams[side.name] = stack.enter_context(pool)
         for turn in range(-1, repeats):  # the first turn imports and warms up
             for side in duel.sides:
-                parts = [
-                    teams[side.name].submit(_timed, side.train, duel.shape, duel.epochs) for _ in range(side.processes)
-                ]
+                with patch.dict(os.environ, side.environment):  # the first task starts a process
+                    parts = [
+                        teams[side.name].submit(_timed, side.train, duel.shape, duel.epochs)
+                        for _ in range(side.processes)
+                    ]
                 seconds = max(part.result() for part in parts)
                 if turn >= 0:
                     rates[side.name].append(side.processes * duel.shape[0] * duel.epochs / seconds)
@@ -151,7 +157,7 @@ def _wall(arguments: list[str]) -> float:
 
 def here(name: str, spec: str, precision: str = "fp32") -> Side:
     """A method of this harness, a process a core."""
-    return Side(name, _Here(spec, precision), CORES, 1)
+    return Side(name, _Here(spec, precision), CORES, 1, HUGE_PAGES)
 
 
 @dataclass(frozen=True)

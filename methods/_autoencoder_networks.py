@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from bench.errors import BenchError
+from bench.methods._dcgan import FromVector, ToVector
 from bench.methods._image_network import ImageNetwork, Networks
 
 
@@ -34,7 +35,7 @@ class Encoder(nn.Sequential):
             nn.LeakyReLU(slope, inplace=True),
             *_normalised(_convolution(nn.Conv2d, width, 2 * width), 2 * width, slope),
             *_normalised(_convolution(nn.Conv2d, 2 * width, 4 * width), 4 * width, slope),
-            nn.Conv2d(4 * width, latent, kernel_size=size // 8, bias=False),
+            ToVector(4 * width, latent, size // 8),
             *([nn.Tanh()] if bounded else []),
         )
 
@@ -43,7 +44,7 @@ class Decoder(nn.Sequential):
     """Fig. 3b: latent vectors (b, latent, 1, 1) → images (b, channels, size, size) in (−1, 1); the encoder mirrored."""
 
     def __init__(self, *, channels: int, size: int, width: int, latent: int, slope: float) -> None:
-        first = nn.ConvTranspose2d(latent, 4 * width, kernel_size=size // 8, bias=False)
+        first = FromVector(latent, 4 * width, size // 8)
         super().__init__(
             *_normalised(first, 4 * width, slope),
             *_normalised(_convolution(nn.ConvTranspose2d, 4 * width, 2 * width), 2 * width, slope),

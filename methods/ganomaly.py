@@ -21,6 +21,7 @@ from bench.methods._adversarial import (
     FreshStart,
     real_against_fake,
 )
+from bench.methods._dcgan import FromVector, ToVector
 from bench.training import Step, autocast, minimise
 
 
@@ -33,20 +34,18 @@ def _encoder(channels: int, width: int, outputs: int) -> nn.Sequential:
             nn.BatchNorm2d(2 * inputs),
             nn.LeakyReLU(0.2, inplace=True),
         ]
-    return nn.Sequential(*layers, nn.Conv2d(4 * width, outputs, 4, 1, 0, bias=False))
+    return nn.Sequential(*layers, ToVector(4 * width, outputs, 4))
 
 
 def _decoder(channels: int, width: int, latent: int) -> nn.Sequential:
     """(b, latent, 1, 1) → (b, channels, 32, 32) in (−1, 1)."""
-    layers: list[nn.Module] = []
-    inputs, stride, padding = latent, 1, 0
-    for outputs in (4 * width, 2 * width, width):
+    layers: list[nn.Module] = [FromVector(latent, 4 * width, 4), nn.BatchNorm2d(4 * width), nn.ReLU(inplace=True)]
+    for inputs in (4 * width, 2 * width):
         layers += [
-            nn.ConvTranspose2d(inputs, outputs, 4, stride, padding, bias=False),
-            nn.BatchNorm2d(outputs),
+            nn.ConvTranspose2d(inputs, inputs // 2, 4, 2, 1, bias=False),
+            nn.BatchNorm2d(inputs // 2),
             nn.ReLU(inplace=True),
         ]
-        inputs, stride, padding = outputs, 2, 1
     return nn.Sequential(*layers, nn.ConvTranspose2d(width, channels, 4, 2, 1, bias=False), nn.Tanh())
 
 

@@ -19,6 +19,7 @@ from bench.methods._adversarial import (
     Discriminator,
     real_against_fake,
 )
+from bench.methods._dcgan import ToVector
 from bench.training import Step, autocast, minimise
 
 
@@ -69,7 +70,7 @@ def _judge(channels: int, width: int, latent: int) -> nn.Sequential:
             nn.BatchNorm2d(2 * inputs),
             nn.LeakyReLU(0.2),
         ]
-    layers.append(nn.Conv2d(4 * width, latent, 4, 1, 0, bias=False))
+    layers.append(ToVector(4 * width, latent, 4))
     return nn.Sequential(*layers, nn.Conv2d(latent, 1, 3, 1, 1, bias=False))
 
 

@@ -13,6 +13,7 @@ import torch
 from bench.images import resized, symmetric
 from bench.method import Epoch, FitContext, Method
 from bench.methods._adversarial import Discriminator, FreshStart, real_against_fake
+from bench.methods._dcgan import FromVector, ToVector
 from bench.methods._lenet import LeNet, LeNetDecoder
 from bench.methods.deep_svdd import DeepSVDD
 from bench.methods.ganomaly import GANomaly
@@ -242,6 +243,22 @@ def test_generators_map_images_to_images_in_the_range_of_tanh(generator: torch.n
     image = answer[0] if isinstance(answer, tuple) else answer
     assert image.shape == (2, channels, 32, 32)
     assert image.abs().max() <= 1
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("layer", "plain"), [(ToVector(8, 5, 4), "conv2d"), (FromVector(8, 5, 4), "conv_transpose2d")])
+def test_layers_between_image_and_vector_are_convolutions_in_value_and_gradient(
+    layer: torch.nn.Module, plain: str, layout: Any
+) -> None:
+    layer = copy.deepcopy(layer).to(memory_format=layout)
+    size = 4 if plain == "conv2d" else 1
+    x = torch.randn(3, 8, size, size).contiguous(memory_format=layout).requires_grad_()
+    values = [layer(x), getattr(torch, plain)(x, layer.weight)]
+    weights = torch.randn(values[1].shape)
+    gradients = [torch.autograd.grad((value * weights).sum(), [x, layer.weight]) for value in values]
+    assert torch.allclose(*values, atol=1e-5)
+    for own, expected in zip(*gradients, strict=True):
+        assert torch.allclose(own, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("cls", [GANomaly, SkipGANomaly])

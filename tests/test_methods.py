@@ -32,7 +32,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 ENOUGH: dict[str, tuple[int, float]] = {
     "alternating": (256, 2e-3),
     "joint": (256, 2e-3),
-    "two_ede": (512, 1e-3),
+    "two_ede": (1024, 1e-3),
     "one_ede": (512, 1e-3),
 }
 """Training images and learning rate with which three epochs teach a variant enough."""
@@ -130,7 +130,8 @@ def test_a_trained_network_finds_the_anomalies_whichever_class_is_normal_and_an_
 ) -> None:
     """An untrained network knows of no normal class, so its two figures sum to 1 and the lower is at most 0.5.
 
-    Of a trained one the lower was at least 0.95 for each of the seeds 1 to 5, and 1.0 for most.
+    Of a trained two_ede the lower was 0.947 or more for each of the seeds 1 to 6; with half the images it was 0.58 for
+    one of them, and rounding alone decided for which.
     """
     n, lr = ENOUGH[name]
     trained, untrained = [], []

@@ -27,6 +27,9 @@ LOG_BYTES = 64 * 1024
 """How much of a worker's last output is kept."""
 START_SECONDS = 300.0
 """How long a worker may take to start, torch's import on a cold disk included."""
+HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+"""Memory in huge pages, where glibc and the kernel have them: a training step frees and takes megabytes over and over,
+and waits for each small page of them."""
 GRACE_SECONDS = 2.0
 """Between asking a worker to end and killing it."""
 
@@ -144,7 +147,8 @@ class _Worker:
     def __init__(self, slot: Slot) -> None:
         self.connection, theirs = Pipe()
         self.log: collections.deque[bytes] = collections.deque()
-        environment = {**os.environ, **slot.environment, "PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
+        fixed = {"PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
+        environment = {**HUGE_PAGES, **os.environ, **slot.environment, **fixed}
         try:
             self.process = subprocess.Popen(
                 # -P: a file in the working folder must not pass for a module
