@@ -143,6 +143,15 @@ def test_it_refuses_with_a_reason(page: Callable[..., str], project: Project) ->
             page(*arguments)
 
 
+def test_records_that_do_not_belong_together_are_named_and_not_left_away(
+    page: Callable[..., str], project: Project
+) -> None:
+    facts = {"method": "knn", "normal_class": "0", "seed": 0, **QUICKSTART}
+    Store(project.root / "results/runs").put(make_record(split="another split", **facts))
+    with pytest.raises(BenchError, match="were made on different splits"):
+        page("--figures", "none")
+
+
 def test_the_account_counts_what_differs_and_takes_medians() -> None:
     def made(seed: int, seconds: float, commit: str) -> Any:
         record = make_record(method="pca", seed=seed)

@@ -81,32 +81,27 @@ def account(records: Sequence[Record], is_current: Callable[[Record], bool]) -> 
 def _facts(records: Iterable[Record]) -> dict[str, dict[str, int]]:
     counted: dict[str, Counter[str]] = defaultdict(Counter)
     for record in records:
-        for name, value in _facts_of(record.provenance):
-            counted[name][value] += 1
+        for name, value in _facts_of(record.provenance).items():
+            if value:
+                counted[name][str(value)] += 1
     return {name: dict(values.most_common()) for name, values in counted.items()}
 
 
-def _facts_of(provenance: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    if version := provenance.get("bench"):
-        yield "bench", str(version)
-    if commit := provenance.get("git_commit"):
-        yield "code", str(commit) + (_DIRTY if provenance.get("git_dirty") else "")
-    if cpu := provenance.get("cpu"):
-        yield "processor", f"{cpu}, {provenance.get('cores')} cores"
-    if gpu := provenance.get("gpu"):
-        yield "GPU", f"{gpu}, CUDA {provenance.get('cuda')}"
-    if device := provenance.get("device"):
-        yield "device", str(device)
-    if threads := provenance.get("threads"):
-        yield "threads a job", str(threads)
-    if python := provenance.get("python"):
-        yield "Python", str(python)
-    if platform := provenance.get("platform"):
-        yield "platform", str(platform)
-    if libraries := provenance.get("libraries"):
-        yield "libraries", ", ".join(f"{name} {version}" for name, version in libraries.items())
-    if ended := provenance.get("ended"):
-        yield "day", str(ended)[:10]
+def _facts_of(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """What a page says of where a record comes from; what is not known is empty."""
+    get = provenance.get
+    return {
+        "bench": get("bench"),
+        "code": get("git_commit") and f"{get('git_commit')}{_DIRTY if get('git_dirty') else ''}",
+        "processor": get("cpu") and f"{get('cpu')}, {get('cores')} cores",
+        "GPU": get("gpu") and f"{get('gpu')}, CUDA {get('cuda')}",
+        "device": get("device"),
+        "threads a job": get("threads"),
+        "Python": get("python"),
+        "platform": get("platform"),
+        "libraries": ", ".join(f"{name} {version}" for name, version in get("libraries", {}).items()),
+        "day": str(get("ended", ""))[:10],
+    }
 
 
 def _efforts(records: Iterable[Record]) -> list[Effort]:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from bench.errors import BenchError
 from bench.report.published import Figure, of_table
-from bench.report.request import tables
+from bench.report.request import NoRecords, tables
 from bench.report.tables import Cell, Table
 from bench.store import Record
 from bench.workspace import Workspace
@@ -56,7 +56,7 @@ def claims(
     for name in names or known:
         try:
             (table,) = tables([name], records, workspace, "auroc", profile, beside="none")
-        except BenchError:  # of this table there is no record at all
+        except NoRecords:
             table = Table("", "", [], [], {})
         yield from claims_of(name, table, workspace)
 

@@ -48,8 +48,7 @@ def templates() -> Environment:
 
 def fragment(table: Table, decimals: int = 3) -> str:
     """The table as a ``figure`` element with its caption and notes, to be put into a page."""
-    text: str = templates().get_template("parts.html").module.figure(table, decimals)  # type: ignore[attr-defined]
-    return str(text)
+    return str(templates().get_template("parts.html").module.figure(table, decimals))  # type: ignore[attr-defined]
 
 
 def header(table: Table) -> list[str]:

@@ -21,7 +21,7 @@ from bench.report.claims import Claim, claims_of
 from bench.report.figures import COLUMN, critical_difference, svg
 from bench.report.gallery import Drawing, Gallery, first_class
 from bench.report.html import templates
-from bench.report.request import currency, score_reader, selections, table_of
+from bench.report.request import NoRecords, currency, score_reader, selections, table_of
 from bench.report.selection import Selection, setting_of
 from bench.report.statistics import Comparison, blocks, compare
 from bench.report.tables import Table, ordered
@@ -141,10 +141,12 @@ def contents(records: Sequence[Record], workspace: Workspace, profile: str | Non
     suites = [name for name, suite in config.suites.items() if suite.dataset is not None]
     found: dict[str, Selected] = {}
     shown: set[str] = set()
-    for name in (*config.tables, *suites, *sorted({record.job.dataset for record in records})):
+    datasets = {record.job.dataset for record in records}
+    known = [name for name in sorted(datasets) if name.partition("(")[0] in workspace.datasets.plugins]
+    for name in (*config.tables, *suites, *known):
         try:
             selected = selections(name, records, workspace, profile)
-        except BenchError:  # no records of it, or a dataset whose plugin is gone
+        except NoRecords:
             continue
         keys = {record.job.key for selection in selected[0].values() for record in selection.records}
         if name in config.tables or not keys <= shown:

@@ -21,6 +21,10 @@ REFERENCE = Path("results/reference")
 """The committed reference run, shown where there are no runs of one's own."""
 
 
+class NoRecords(BenchError):
+    """What was asked for exists, but there is no record of it."""
+
+
 def read_records(workspace: Workspace) -> list[Record]:
     """The records in the results folder, else those of the reference run; what cannot be read is named on stderr."""
     records, unreadable = Store(workspace.results).records()
@@ -70,7 +74,7 @@ def selections(
 ) -> tuple[dict[str, Selection], list[str]]:
     """What a table, suite or dataset selects, by plain suite, and the suites' order of methods.
 
-    Raises BenchError for a name that does not exist, or that has no records.
+    Raises BenchError for a name that does not exist or whose records do not belong together, NoRecords for one without.
     """
     defined = workspace.config.tables.get(name)
     suites = defined.suites if defined else [name]
@@ -84,7 +88,7 @@ def selections(
     chosen = {part: _selected(suite, own, workspace, profile) for part, (suite, own) in found.items() if own}
     if not chosen:
         asked = f" and profile {profile}" if profile else ""
-        raise BenchError(f"no records for {name}{asked} in {workspace.results}; make them with bench run")
+        raise NoRecords(f"no records for {name}{asked} in {workspace.results}; make them with bench run")
     return chosen, [text for _, suite in parts for text in _order(suite, workspace)]
 
 
