@@ -126,7 +126,7 @@ def scored(
     *,
     device: str,
     prepare: Callable[[Tensor], Tensor] = symmetric,
-    batch_size: int = 1000,
+    batch_size: int = 250,
 ) -> NDArray[np.float32]:
     """Scores (n,) of images in large batches. ``score`` maps a prepared batch to one number an image."""
     parts = []

@@ -75,7 +75,7 @@ class ImageNetwork(EpochMethod, Generic[Networks]):
     def score(self, images: Images) -> Scores:
         return self.scored(images)
 
-    def scored(self, images: Images, batch_size: int = 1000) -> Scores:
+    def scored(self, images: Images, batch_size: int = 250) -> Scores:
         """``anomaly`` of every image."""
         return scored(
             self.anomaly,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import resource
 import sys
 from pathlib import Path
@@ -21,7 +22,10 @@ def reset_peak(device: str) -> None:
 
 
 def release(device: str) -> None:
-    """Give back what torch keeps of a GPU for later: other jobs may be waiting for it."""
+    """Give back what is kept for later: torch's of a GPU, where other jobs may be waiting, and freed main memory, which
+    would count towards the next job's peak."""
+    with contextlib.suppress(AttributeError, OSError):  # glibc alone has it
+        ctypes.CDLL(None).malloc_trim(0)
     if device.startswith("cuda"):
         import torch
 
