@@ -88,11 +88,11 @@ def throughput(folder: Path, repeats: int) -> list[tuple[str, str, str]]:
     for repeat in range(repeats):
         for workers in (1, 2):
             results = folder / f"{workers}-{repeat}"
-            began = time.time()
+            began = time.perf_counter()
             bench("run", "--suite", "quickstart", "--methods", METHODS, "--device", "cpu",
                   "--workers", str(workers), "--quiet", "--results", str(results))  # fmt: skip
-            walls[workers].append(time.time() - began)
-            first, later = overheads(results, began)
+            walls[workers].append(time.perf_counter() - began)
+            first, later = overheads(results)
             beside += later
             if workers == 2:
                 starting.append(first / walls[workers][-1])
@@ -102,7 +102,7 @@ def throughput(folder: Path, repeats: int) -> list[tuple[str, str, str]]:
         ("… wall time with 1 worker", f"{statistics.median(walls[1]):.0f} s", _listed(walls[1], "{:.0f}")),
         ("… wall time with 2 workers", f"{statistics.median(walls[2]):.0f} s", _listed(walls[2], "{:.0f}")),
         (
-            "… until the first job trains, share of that",
+            "… start of a worker and loading, share of that",
             f"{statistics.median(starting):.1%}",
             _listed(starting, "{:.1%}"),
         ),
@@ -110,9 +110,9 @@ def throughput(folder: Path, repeats: int) -> list[tuple[str, str, str]]:
     ]
 
 
-def overheads(results: Path, began: float) -> tuple[float, list[float]]:
-    """What jobs cost beside fitting and scoring: seconds of the slowest slot from the command's begin (a time of day)
-    through its first job, less what that job's method took; and seconds of each later job until the next one starts.
+def overheads(results: Path) -> tuple[float, list[float]]:
+    """What jobs cost beside fitting and scoring, in seconds: the first one of the slowest slot, with the start of its
+    worker and the loading of the dataset; and each later one, until the next one starts.
     """
     (log,) = (results / "logs").glob("*.jsonl")
     starts: dict[str, list[tuple[float, str]]] = defaultdict(list)
@@ -124,10 +124,12 @@ def overheads(results: Path, began: float) -> tuple[float, list[float]]:
     for file in results.glob("*/*/*/*.json"):
         record = json.loads(file.read_text())
         took[record["key"]] = record["cost"]["fit_seconds"] + record["cost"]["score_seconds"]
-    first = max(slot[1][0] - began - took[slot[0][1]] for slot in starts.values())
-    later = [
-        after - at - took[key] for slot in starts.values() for (at, key), (after, _) in itertools.pairwise(slot[1:])
-    ]
+    costs = {
+        name: [after - at - took[key] for (at, key), (after, _) in itertools.pairwise(slot)]
+        for name, slot in starts.items()
+    }
+    first = max(slot[0] for slot in costs.values())
+    later = [cost for slot in costs.values() for cost in slot[1:]]
     return first, later
 
 
