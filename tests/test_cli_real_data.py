@@ -48,6 +48,18 @@ def test_a_suite_of_the_paper_runs_and_the_svm_is_as_good_as_it_should_be(
     assert shown[0][1] == f"{real.record('ocsvm', next(iter(floors))).metrics['auroc']:.3f}"
 
 
+def test_the_first_run_on_a_dataset_says_nothing_but_its_own(tmp_path: Path, real_data: Path) -> None:
+    """Its command alone imports torchvision, to read the original files."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "MNIST").symlink_to(real_data / "MNIST")
+    bench = Bench(tmp_path / "work", data)
+    ended = bench("run", "--suite", "mnist", "--classes", "0", "--methods", "mean_image", "--seeds", "1", "--quiet")
+    assert ended.returncode == 0, ended.stderr
+    assert (data / "prepared").is_dir()
+    assert not ended.stderr
+
+
 def test_a_folder_of_images_is_a_dataset(real: Bench) -> None:
     ended = real("run", "--dataset", "folder(path='magnetic_tile',size=32)", "--methods", "ocsvm", "--device", "cpu")
     assert ended.returncode == 0, ended.stderr
