@@ -25,6 +25,9 @@ Step = Callable[[Tensor, Tensor], Mapping[str, Tensor]]
 The step does forward, backward and the optimiser's update. It must not read a value back to the host.
 """
 
+SCORED_AT_ONCE = 250
+"""Images: enough for full speed, and no more memory than a training step takes."""
+
 
 @contextlib.contextmanager
 def seeded(context: FitContext, *parts: str | int) -> Iterator[None]:
@@ -126,7 +129,7 @@ def scored(
     *,
     device: str,
     prepare: Callable[[Tensor], Tensor] = symmetric,
-    batch_size: int = 250,
+    batch_size: int = SCORED_AT_ONCE,
 ) -> NDArray[np.float32]:
     """Scores (n,) of images in large batches. ``score`` maps a prepared batch to one number an image."""
     parts = []

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from bench.images import resized, symmetric
 from bench.method import Epoch, EpochMethod, FitContext, Images, Scores
 from bench.methods._dcgan import initialise
-from bench.training import Step, adam, scored, seeded, to_device, train
+from bench.training import SCORED_AT_ONCE, Step, adam, scored, seeded, to_device, train
 
 Networks = TypeVar("Networks", bound=nn.Module)
 
@@ -75,7 +75,7 @@ class ImageNetwork(EpochMethod, Generic[Networks]):
     def score(self, images: Images) -> Scores:
         return self.scored(images)
 
-    def scored(self, images: Images, batch_size: int = 250) -> Scores:
+    def scored(self, images: Images, batch_size: int = SCORED_AT_ONCE) -> Scores:
         """``anomaly`` of every image."""
         return scored(
             self.anomaly,
