@@ -9,13 +9,10 @@ from typing import Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
-from bench.method import FitContext, Images, Scores
+from bench.method import FitContext
 from bench.methods._dcgan import initialise
 from bench.methods._image_network import ImageNetwork
 from bench.training import seeded
-
-BATCH_STATISTICS = "batch statistics of the test images"
-"""What the authors' scores used beyond the image itself; see ``score_in_train_mode``."""
 
 
 class Judged(NamedTuple):
@@ -85,22 +82,6 @@ class Adversaries(nn.Module, Generic[G]):
 
 @dataclass(kw_only=True, eq=False)
 class AdversarialMethod(ImageNetwork[Adversaries[G]]):
-    """A method that trains a generator against a discriminator.
-
-    - ``score_in_train_mode``: batch-normalise test images by their own batch, as the authors' code does. It lets images
-      of the same batch, and through them the test labels, into a score; off unless that is what is to be shown.
-    """
+    """A method that trains a generator against a discriminator."""
 
     epochs: int = 15
-    score_in_train_mode: bool = False
-
-    def used(self) -> tuple[str, ...]:
-        return (BATCH_STATISTICS,) if self.score_in_train_mode else ()
-
-    def score(self, images: Images) -> Scores:
-        if not self.score_in_train_mode:
-            return self.scored(images)
-        self.networks.train()
-        scores = self.scored(images, self.batch_size)
-        self.networks.eval()
-        return scores

@@ -18,6 +18,9 @@ from bench.training import SCORED_AT_ONCE, Step, adam, scored, seeded, to_device
 
 Networks = TypeVar("Networks", bound=nn.Module)
 
+BATCH_STATISTICS = "batch statistics of the test images"
+"""What a score in training mode uses beyond the image itself; see ``score_in_train_mode``."""
+
 
 @dataclass(kw_only=True, eq=False)
 class ImageNetwork(EpochMethod, Generic[Networks]):
@@ -25,6 +28,8 @@ class ImageNetwork(EpochMethod, Generic[Networks]):
 
     - ``epochs``, ``batch_size``, ``lr``, ``beta1``: of the training with Adam (β2 = 0.999).
     - ``width``, ``latent``: of the networks.
+    - ``score_in_train_mode``: batch-normalise test images by their own batch, as GANomaly's authors do. It lets images
+      of the same batch, and through them the test labels, into a score; off unless that is what is to be shown.
     """
 
     epochs: int
@@ -33,6 +38,7 @@ class ImageNetwork(EpochMethod, Generic[Networks]):
     beta1: float = 0.5
     width: int = 64
     latent: int = 100
+    score_in_train_mode: bool = False
 
     image_size = 32  # no hyperparameter, unless a subclass annotates it
 
@@ -72,18 +78,20 @@ class ImageNetwork(EpochMethod, Generic[Networks]):
             prepare=self.prepare,
         )
 
-    def score(self, images: Images) -> Scores:
-        return self.scored(images)
+    def used(self) -> tuple[str, ...]:
+        return (BATCH_STATISTICS,) if self.score_in_train_mode else ()
 
-    def scored(self, images: Images, batch_size: int = SCORED_AT_ONCE) -> Scores:
-        """``anomaly`` of every image."""
-        return scored(
+    def score(self, images: Images) -> Scores:
+        self.networks.train(self.score_in_train_mode)
+        scores = scored(
             self.anomaly,
             resized(images, self.image_size),
             device=self.device,
             prepare=self.prepare,
-            batch_size=batch_size,
+            batch_size=self.batch_size if self.score_in_train_mode else SCORED_AT_ONCE,
         )
+        self.networks.eval()
+        return scores
 
     def reconstruct(self, images: Images) -> Images:
         """``reconstruction`` of every image, as pixels; what lies beyond black and white is black and white."""

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from bench.images import standardised, symmetric
 from bench.method import Epoch, FitContext, Images, method
 from bench.methods._adversarial import (
-    BATCH_STATISTICS,
     AdversarialMethod,
     Adversaries,
     Discriminator,
@@ -22,6 +21,7 @@ from bench.methods._adversarial import (
     real_against_fake,
 )
 from bench.methods._dcgan import FromVector, ToVector
+from bench.methods._image_network import BATCH_STATISTICS
 from bench.training import Step, autocast, minimise
 
 

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from bench.method import FitContext, method
 from bench.methods._adversarial import (
-    BATCH_STATISTICS,
     AdversarialMethod,
     Adversaries,
     Discriminator,
     real_against_fake,
 )
 from bench.methods._dcgan import ToVector
+from bench.methods._image_network import BATCH_STATISTICS
 from bench.training import Step, autocast, minimise
 
 
