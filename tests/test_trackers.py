@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -194,8 +195,9 @@ def test_offline_runs_of_another_project_half_written_or_of_a_rerun_job_do_not_c
     for folder in wandb_folders(offline, DIVERGED):
         (folder / "files" / MARK).unlink()
     put(offline, RERUN)
+    before = wandb_folders(offline)
     assert exported(offline, "wandb:ours") == "2 records exported to wandb:ours, 1 were there already\n"
-    assert wandb_run(offline, RERUN).config["status"] == "done"
+    assert wandb_run(offline, RERUN, before).config["status"] == "done"
 
 
 @dataclasses.dataclass
@@ -214,9 +216,10 @@ def wandb_folders(bench: Bench, record: Record | None = None) -> list[Path]:
     return sorted((bench.folder / "wandb").glob(f"offline-run-*-{record.job.key if record else '*'}"))
 
 
-def wandb_run(bench: Bench, record: Record) -> OfflineRun:
-    """The newest offline run of a record."""
-    file = wandb_folders(bench, record)[-1] / f"run-{record.job.key}.wandb"
+def wandb_run(bench: Bench, record: Record, before: Collection[Path] = ()) -> OfflineRun:
+    """The one offline run of a record that was not there before; the clock in the folders' names may step back."""
+    (folder,) = set(wandb_folders(bench, record)) - set(before)
+    file = folder / f"run-{record.job.key}.wandb"
     printed = python_prints("-m", "wandb", "leet", "inspect", "--json", str(file), folder=bench.folder)
     lines = [json.loads(line) for line in printed.splitlines()]
 
