@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import platform
@@ -54,13 +55,18 @@ def _version(name: str) -> str | None:
 
 
 def _processor() -> str:
-    try:
+    """The processor's name, with its family and model: virtual machines give different ones the same name."""
+    facts: dict[str, str] = {}
+    with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+            name, _, value = line.partition(":")
+            facts.setdefault(name.strip(), value.strip())
+    if "model name" not in facts:
+        return platform.processor() or platform.machine()
+    numbers = [
+        f"{name} {facts[fact]}" for name, fact in (("family", "cpu family"), ("model", "model")) if fact in facts
+    ]
+    return f"{facts['model name']} ({', '.join(numbers)})" if numbers else facts["model name"]
 
 
 def _git() -> dict[str, Any]:

@@ -212,14 +212,18 @@ class Store:
 
     def find(self, prefix: str) -> Record:
         """The record whose key starts with ``prefix``. Raises BenchError where none or several do."""
-        if not re.fullmatch(r"[0-9a-f]{1,32}", prefix):
-            raise BenchError(f"{prefix!r} is no key; keys are hexadecimal, bench status --json lists them")
-        matches = [path for path in self._files() if path.stem.startswith(prefix)]
+        matches = self.matching(prefix)
         if len(matches) != 1:
             listed = "".join(f"\n  {path.stem}  {path.parent.relative_to(self.folder)}" for path in matches[:10])
             found = f"{len(matches)} records have" if matches else "no record has"
             raise BenchError(f"{found} a key starting with {prefix!r} in {self.folder}{listed}")
         return _read(matches[0])
+
+    def matching(self, prefix: str) -> list[Path]:
+        """The files of the records whose keys start with ``prefix``. Raises BenchError for what cannot begin a key."""
+        if not re.fullmatch(r"[0-9a-f]{1,32}", prefix):
+            raise BenchError(f"{prefix!r} is no key; keys are hexadecimal, bench status --json lists them")
+        return [path for path in self._files() if path.stem.startswith(prefix)]
 
     def _files(self) -> Iterator[Path]:
         return (p for p in sorted(self.folder.glob("*/*/*/*.json"), key=str) if not p.name.startswith("."))

@@ -16,6 +16,7 @@ from bench.cli import (
     new,
     records,
     report,
+    rerun,
     run,
     statistics,
     status,
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("plan")(run.plan)
+app.command("rerun")(rerun.rerun)
 app.command("table")(table.table)
 app.command("stats")(statistics.statistics)
 app.command("figures")(figures.figures)

@@ -39,10 +39,10 @@ def show(
     config: options.Config = None,
 ) -> None:
     """Show one record: what was run, how it ended, its figures and where they come from."""
-    from bench.store import Store
+    from bench.report.request import find_record
     from bench.workspace import open_workspace
 
-    record = Store(open_workspace(config, None, results).results).find(key)
+    record = find_record(key, open_workspace(config, None, results))
     if as_json:
         typer.echo(record.to_json(), nl=False)
         return

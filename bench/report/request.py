@@ -25,15 +25,31 @@ class NoRecords(BenchError):
     """What was asked for exists, but there is no record of it."""
 
 
+def find_record(prefix: str, workspace: Workspace) -> Record:
+    """The record whose key starts with ``prefix``, of one's own runs or else of the reference run.
+
+    Raises BenchError where none or several do.
+    """
+    own = Store(workspace.results)
+    if not own.matching(prefix) and _falls_back(workspace):
+        return Store(REFERENCE).find(prefix)
+    return own.find(prefix)
+
+
 def read_records(workspace: Workspace) -> list[Record]:
     """The records in the results folder, else those of the reference run; what cannot be read is named on stderr."""
     records, unreadable = Store(workspace.results).records()
     for error in unreadable:
         warn(error)
-    if records or unreadable or workspace.results != Path(workspace.config.results) or not REFERENCE.is_dir():
+    if records or unreadable or not _falls_back(workspace):
         return records
     print(f"no runs of your own in {workspace.results}; showing the reference run, {REFERENCE}", file=sys.stderr)  # noqa: T201
     return Store(REFERENCE).records()[0]
+
+
+def _falls_back(workspace: Workspace) -> bool:
+    """Whether the reference run stands in where there are no records of one's own: nothing else is named."""
+    return workspace.results == Path(workspace.config.results) and REFERENCE.is_dir()
 
 
 def tables(

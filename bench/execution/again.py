@@ -1,0 +1,116 @@
+"""Doing a recorded job once more, to see whether its figures come out again."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import BenchError
+from bench.execution import run as execution
+from bench.execution.executor import Executor
+from bench.execution.observers import Observer
+from bench.fingerprint import source_fingerprint
+from bench.jobs import Job
+from bench.protocols import protocol
+from bench.specs import parse_spec
+from bench.store import Record, Store
+from bench.workspace import Workspace
+
+ELSEWHERE = 0.005
+"""How far an AUROC may be from a record that another processor or other libraries made."""
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """A record, and what the same job leaves today."""
+
+    recorded: Record
+    today: Record
+
+    @property
+    def same_scores(self) -> bool:
+        """Whether every score, label and reconstruction is the same, bit for bit."""
+        return self.recorded.scores_sha256 == self.today.scores_sha256
+
+    @property
+    def same_auroc(self) -> bool:
+        return self.recorded.metrics["auroc"] == self.today.metrics["auroc"]
+
+    @property
+    def difference(self) -> float:
+        """AUROC of today minus the recorded one."""
+        return self.today.metrics["auroc"] - self.recorded.metrics["auroc"]
+
+    @property
+    def causes(self) -> list[str]:
+        """What is known to be different: code, data, protocol, processor, libraries."""
+        return [*_other_job(self.recorded.job, self.today.job), *_other_machine(self.recorded, self.today)]
+
+    @property
+    def holds(self) -> bool:
+        """Whether the AUROC came out again: exactly, or within ``ELSEWHERE`` where something else is different too."""
+        return self.same_auroc if not self.causes else abs(self.difference) <= ELSEWHERE
+
+
+def again(recorded: Record, workspace: Workspace, executor: Executor, observer: Observer) -> Repetition:
+    """Do the job of a record once more, by today's code on today's data, and keep nothing of it.
+
+    Raises BenchError where the record has no scores, the dataset is not there, or the job does not end well today.
+    """
+    if recorded.status != "done":
+        raise BenchError(f"{recorded.job.title} ended as {recorded.status}: there is no figure to compare with")
+    job = as_of_today(recorded.job, workspace)
+    with tempfile.TemporaryDirectory() as folder:
+        elsewhere = dataclasses.replace(workspace, results=Path(folder))
+        planned = execution.Plan([job], [job])
+        options = execution.Options(trace=recorded.traced)
+        tasks = execution.prepare(planned, elsewhere, options)
+        store = Store(elsewhere.results)
+        execution.run(planned, tasks, store, executor, observer, options)
+        today = store.get(job)
+    if today is None:
+        raise BenchError(f"{job.title} was stopped; nothing was kept of it")
+    if today.status != "done":
+        raise BenchError(f"{job.title} ended as {today.status} today: {today.reason}")
+    return Repetition(recorded, today)
+
+
+def as_of_today(job: Job, workspace: Workspace) -> Job:
+    """The same job with the code, the data and the protocol that are here now."""
+    return dataclasses.replace(
+        job,
+        method_version=workspace.methods.load(job.method).version,
+        fingerprint=source_fingerprint(workspace.methods.find(job.method)),
+        dataset_checksum=workspace.dataset(parse_spec(job.dataset)).checksum,
+        protocol_version=protocol(job.protocol).version,
+    )
+
+
+def _other_job(recorded: Job, today: Job) -> Iterator[str]:
+    if recorded.fingerprint != today.fingerprint:
+        yield f"the code of {recorded.method} is not the record's"
+    if recorded.method_version != today.method_version:
+        yield f"{recorded.method} has version {today.method_version}, the record is of {recorded.method_version}"
+    if recorded.dataset_checksum != today.dataset_checksum:
+        yield f"the images of {recorded.dataset} are not the record's"
+    if recorded.protocol_version != today.protocol_version:
+        name, before = recorded.protocol, recorded.protocol_version
+        yield f"{name} has version {today.protocol_version}, the record is of {before}"
+
+
+def _other_machine(recorded: Record, today: Record) -> Iterator[str]:
+    for fact in ("cpu", "gpu", "device"):
+        before, now = (record.provenance.get(fact) for record in (recorded, today))
+        if before != now:
+            yield f"{fact}: {now}, the record's was {before}"
+    before, now = (record.provenance.get("libraries", {}) for record in (recorded, today))
+    others = [f"{name} {now.get(name)} for {before.get(name)}" for name in _names(before, now)]
+    if others:
+        yield f"libraries: {', '.join(others)}"
+
+
+def _names(before: dict[str, str], now: dict[str, str]) -> Sequence[str]:
+    return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
