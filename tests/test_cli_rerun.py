@@ -63,6 +63,17 @@ def test_a_record_of_other_code_is_done_by_todays_and_that_is_said(undisturbed: 
     assert "other than then: the code of ocsvm is not the record's" in told.stdout
 
 
+def test_a_default_that_has_changed_since_is_taken_from_the_record(bench: Bench) -> None:
+    assert bench.digits("ocsvm(nu=0.5)", "0").returncode == 0
+    (of_today,) = bench.records()
+    job = dataclasses.replace(of_today.job, spec="ocsvm", label="ocsvm", fingerprint="of the code with nu=0.5")
+    record = dataclasses.replace(of_today, job=job)
+    bench.store.put(record, bench.store.scores(of_today))
+    told = bench("rerun", record.job.key)
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.endswith("the same: every score, bit for bit\n")
+
+
 def test_a_job_that_left_no_figure_cannot_be_compared(undisturbed: Bench, bench: Bench) -> None:
     record = next(iter(undisturbed.records()))
     bench.store.put(dataclasses.replace(record, status="killed", metrics={}))

@@ -15,7 +15,8 @@ from bench.execution.observers import Observer
 from bench.fingerprint import source_fingerprint
 from bench.jobs import Job
 from bench.protocols import protocol
-from bench.specs import parse_spec
+from bench.registry import Registry
+from bench.specs import Spec, parse_spec
 from bench.store import Record, Store
 from bench.workspace import Workspace
 
@@ -62,7 +63,7 @@ def again(recorded: Record, workspace: Workspace, executor: Executor, observer: 
     """
     if recorded.status != "done":
         raise BenchError(f"{recorded.job.title} ended as {recorded.status}: there is no figure to compare with")
-    job = as_of_today(recorded.job, workspace)
+    job = as_of_today(recorded, workspace)
     with tempfile.TemporaryDirectory() as folder:
         elsewhere = dataclasses.replace(workspace, results=Path(folder))
         planned = execution.Plan([job], [job])
@@ -78,15 +79,30 @@ def again(recorded: Record, workspace: Workspace, executor: Executor, observer: 
     return Repetition(recorded, today)
 
 
-def as_of_today(job: Job, workspace: Workspace) -> Job:
+def as_of_today(recorded: Record, workspace: Workspace) -> Job:
     """The same job with the code, the data and the protocol that are here now."""
+    job = recorded.job
     return dataclasses.replace(
         job,
+        spec=str(_spec_of_then(recorded, workspace.methods)),
         method_version=workspace.methods.load(job.method).version,
         fingerprint=source_fingerprint(workspace.methods.find(job.method)),
         dataset_checksum=workspace.dataset(parse_spec(job.dataset)).checksum,
         protocol_version=protocol(job.protocol).version,
     )
+
+
+def _spec_of_then(recorded: Record, methods: Registry) -> Spec:
+    """The job's spec, with the values of that time for those parameters whose defaults have changed since."""
+    spec = parse_spec(recorded.job.spec)
+    defaults = {name: field.default for name, field in methods.fields(spec.name, spec.parameters).items()}
+    then = Spec(spec.name, {name: value for name, value in recorded.parameters.items() if name in defaults})
+    changed = {
+        name: value
+        for name, value in then.parameters.items()
+        if isinstance(defaults[name], bool | int | float | str | tuple | None) and value != defaults[name]
+    }
+    return methods.resolve(Spec(spec.name, {**changed, **spec.parameters}))
 
 
 def _other_job(recorded: Job, today: Job) -> Iterator[str]:
