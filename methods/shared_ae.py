@@ -1,7 +1,8 @@
 """Shared autoencoders: two encoder-decoder-encoder structures, trained to reconstruct and against each other.
 
 Jia and Liu, Anomaly detection in images with shared autoencoders, Frontiers in Neurorobotics 2022. The paper leaves
-much open (no code is public); every open choice is a parameter of the class.
+much open (no code is public); every open choice is a parameter of the class; docs/shared-ae.md tells how its
+defaults were chosen.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Networks(nn.Module):
             self.d2 = decoder()
 
 
-@method(version="1")
+@method(version="2")
 class SharedAE(EncoderDecoderMethod[Networks]):
     """Two EDE structures with shared encoders, two-phase training, and a score in latent space alone.
 
@@ -44,7 +45,8 @@ class SharedAE(EncoderDecoderMethod[Networks]):
     - ``stop_gradient``: ``target`` keeps z fixed where it is compared with; ``fake`` keeps z2 fixed where the second
       pass begins.
     - ``norm``: of every difference, as a mean over elements; ``l2`` is the root of the mean square.
-    - ``alpha``, ``beta``: weights of image and latent terms. ``omega1``: ω1 of the score, ω2 = 1 − ω1.
+    - ``alpha``, ``beta``: weights of image and latent terms. 10 and 1 give means over elements the weights that sums
+      over 32×32 pixels and 100 latent elements have. ``omega1``: ω1 of the score, ω2 = 1 − ω1.
     - ``schedule_power``, ``schedule_floor``: phase 1 weighs max(n^−power, floor) in epoch n, phase 2 the rest; the
       paper's 1/n is power 1, floor 0.
     - ``image_size`` (a multiple of 8), ``width``, ``latent``, ``slope``: of the networks of Fig. 3.
@@ -55,11 +57,12 @@ class SharedAE(EncoderDecoderMethod[Networks]):
     ‖z − z1‖. The ablation's first row is the method ``autoencoder``.
     """
 
+    epochs: int = 10
     variant: Variant = "full"
     updates: Literal["alternating", "joint"] = "alternating"
     stop_gradient: Literal["none", "target", "fake"] = "none"
     norm: Literal["l1", "l2", "mse"] = "l1"
-    alpha: float = 1.0
+    alpha: float = 10.0
     beta: float = 1.0
     omega1: float = 0.5
     schedule_power: float = 1.0
