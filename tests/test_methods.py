@@ -22,7 +22,15 @@ from bench.methods.shared_ae import SharedAE
 from bench.metrics import auroc
 from bench.testing.images import TEST, auroc_of, lit
 
-NARROW: dict[str, Any] = {"width": 8, "latent": 4, "batch_size": 16, "lr": 2e-3, "epochs": 3, "image_size": 8}
+NARROW: dict[str, Any] = {
+    "alpha": 1.0,
+    "width": 8,
+    "latent": 4,
+    "batch_size": 16,
+    "lr": 2e-3,
+    "epochs": 3,
+    "image_size": 8,
+}
 VARIANTS: dict[str, dict[str, Any]] = {
     "alternating": {},
     "joint": {"updates": "joint"},
