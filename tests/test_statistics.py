@@ -350,6 +350,10 @@ def test_stats_as_json_are_the_comparison(stats: Callable[..., str]) -> None:
     assert len(facts["pairs"]) == 3
     for pair in facts["pairs"]:
         assert pair["wilcoxon_holm"] == pytest.approx(expected.wilcoxon_holm.loc[pair["first"], pair["second"]])
+        differences = frame[pair["first"]] - frame[pair["second"]]
+        assert pair["difference"] == pytest.approx(differences.mean())
+        interval = scipy.stats.ttest_1samp(differences, 0).confidence_interval(0.95)
+        assert pair["interval"] == pytest.approx(list(interval))
     assert facts["blocks"][0]["normal_class"] == "0"
     assert (facts["dropped"], facts["blocks"][0]["seeds"]) == (0, 2)
 

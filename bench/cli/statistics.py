@@ -81,7 +81,7 @@ def _comparison_facts(comparison: Comparison) -> dict[str, Any]:
 
 
 def _comparison_text(comparison: Comparison, selections: Mapping[str, Selection]) -> str:
-    from bench.report.statistics import shown_p
+    from bench.report.statistics import shown_difference, shown_p
 
     blocks = comparison.blocks
     lines = [f"{part}: {selection.setting.describe()}" for part, selection in selections.items()]
@@ -100,10 +100,16 @@ def _comparison_text(comparison: Comparison, selections: Mapping[str, Selection]
             f"(α = {comparison.alpha:g}); not told apart: {told}"
         )
     rows = [
-        (pair.first, pair.second, shown_p(pair.wilcoxon_holm), "–" if pair.nemenyi is None else shown_p(pair.nemenyi))
+        (
+            pair.first,
+            pair.second,
+            shown_difference(pair),
+            shown_p(pair.wilcoxon_holm),
+            "–" if pair.nemenyi is None else shown_p(pair.nemenyi),
+        )
         for pair in comparison.pairs
     ]
-    parts.append(_typeset(["method", "against", "p Wilcoxon–Holm", "p Nemenyi"], rows, 2))
+    parts.append(_typeset(["method", "against", "difference [95 %]", "p Wilcoxon–Holm", "p Nemenyi"], rows, 2))
     return "\n\n".join(parts) + "\n"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.errors import BenchError
+from bench.report.statistics import interval_of_mean
 from bench.store import Record
 
 Place = tuple[str, str, str, str, int]
@@ -32,14 +32,8 @@ class Paired:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The 95 % interval of the mean, by Student's t over the pairs; None for fewer than two."""
-        from scipy import stats
-
-        if len(self.differences) < 2:
-            return None
-        error = statistics.stdev(self.differences) / math.sqrt(len(self.differences))
-        half = float(stats.t.ppf(0.975, len(self.differences) - 1)) * error
-        return self.mean - half, self.mean + half
+        """Of the mean; None for fewer than two pairs."""
+        return interval_of_mean(self.differences)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, NamedTuple
 
-from bench.report.statistics import shown_p
+from bench.report.statistics import shown_difference, shown_p
 from bench.report.tables import MEAN, Table
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def templates() -> Environment:
         lstrip_blocks=True,
     )
     made.globals |= {"header": header, "bodies": bodies}
+    made.filters["difference"] = shown_difference
     made.filters["p"] = shown_p
     return made
 

@@ -47,6 +47,10 @@ class Pair(NamedTuple):
 
     first: str
     second: str
+    difference: float
+    """Mean over the blocks of first − second."""
+    interval: tuple[float, float] | None
+    """Of that mean."""
     wilcoxon_holm: float
     nemenyi: float | None
 
@@ -74,12 +78,32 @@ class Comparison:
 
     @property
     def pairs(self) -> list[Pair]:
-        """Each pair of labels with its p."""
-        holm, nemenyi = self.wilcoxon_holm, self.nemenyi
-        return [
-            Pair(a, b, float(holm.loc[a, b]), None if nemenyi is None else float(nemenyi.loc[a, b]))
-            for a, b in combinations(self.ranks.index, 2)
-        ]
+        """Each pair of labels with the difference between them and its p."""
+        found = []
+        for a, b in combinations(self.ranks.index, 2):
+            differences = list(self.blocks.frame[a] - self.blocks.frame[b])
+            p = None if self.nemenyi is None else float(self.nemenyi.loc[a, b])
+            mean, interval = statistics.fmean(differences), interval_of_mean(differences)
+            found.append(Pair(a, b, mean, interval, float(self.wilcoxon_holm.loc[a, b]), p))
+        return found
+
+
+def interval_of_mean(values: Sequence[float]) -> tuple[float, float] | None:
+    """The 95 % interval of the values' mean, by Student's t; None for fewer than two."""
+    from scipy import stats
+
+    if len(values) < 2:
+        return None
+    error = statistics.stdev(values) / math.sqrt(len(values))
+    half = float(stats.t.ppf(0.975, len(values) - 1)) * error
+    mean = statistics.fmean(values)
+    return mean - half, mean + half
+
+
+def shown_difference(pair: Pair) -> str:
+    """The difference of a pair with its interval, as tables print it."""
+    low, high = pair.interval or (math.nan, math.nan)
+    return f"{pair.difference:+.3f} [{low:+.3f}, {high:+.3f}]".replace("-", "−")
 
 
 def shown_p(p: float) -> str:
