@@ -1,0 +1,64 @@
+"""Makes what this folder holds besides records, from the records alone, and fills the tables into the two READMEs.
+
+Run it as ``python results/make.py`` after a run into results/reference.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+TABLES = ("1", "2", "3", "4", "5")
+FIGURES = ("heatmap", "cost", "spread", "critical-difference", "training-shared_ae-0-seed0")
+BLOCK = re.compile(r"<!-- bench (.*?) -->\n(?:.+\n)*\n")
+DIFFERS = 1
+"""What ``bench verify`` ends with where something was published otherwise."""
+
+
+def bench(*arguments: str) -> str:
+    """What a command prints about the reference run; empty where there is nothing that it could tell of."""
+    command = ["bench", *arguments, "--results", "reference"]
+    ended = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
+    if ended.returncode not in (0, DIFFERS):
+        print(f"{' '.join(command)}: {ended.stderr.strip()}")  # noqa: T201
+    return ended.stdout
+
+
+def draw() -> None:
+    """The figures that show whole suites, and the training of the shared autoencoder."""
+    shutil.rmtree(HERE / "figures", ignore_errors=True)
+    (HERE / "figures").mkdir()
+    with tempfile.TemporaryDirectory() as folder:
+        for table in TABLES:
+            bench("figures", table, "--out", folder)
+        for name in FIGURES:
+            for file in Path(folder).glob(f"*-{name}.*"):
+                shutil.copy(file, HERE / "figures")
+
+
+def fill(page: Path) -> None:
+    """Renew each block that begins with ``<!-- bench ARGUMENTS -->`` and ends with an empty line."""
+
+    def renewed(block: re.Match[str]) -> str:
+        printed = bench(*block[1].split())
+        rows = [line for line in printed.splitlines() if line.startswith("|")]
+        text = [line for line in printed.splitlines() if line.strip()]
+        shown = rows or (["```text", *text, "```"] if text else ["No records yet."])
+        return "\n".join([f"<!-- bench {block[1]} -->", *shown, "", ""])
+
+    text = page.read_text(encoding="utf-8")
+    page.write_text(BLOCK.sub(renewed, text), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    (HERE / "tables.txt").write_text(bench("table", "all"), encoding="utf-8")
+    (HERE / "tables.tex").write_text(bench("table", "all", "--format", "latex", "--document"), encoding="utf-8")
+    (HERE / "verify.txt").write_text(bench("verify"), encoding="utf-8")
+    draw()
+    bench("report", "--out", "report.html")
+    fill(HERE / "README.md")
+    fill(HERE.parent / "README.md")
