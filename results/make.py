@@ -20,8 +20,8 @@ DIFFERS = 1
 
 
 def bench(*arguments: str) -> str:
-    """What a command prints about the reference run; empty where there is nothing that it could tell of."""
-    command = ["bench", *arguments, "--results", "reference"]
+    """What a command prints, about the reference run where it names no other; empty where there is nothing to tell."""
+    command = ["bench", *arguments, *([] if "--results" in arguments else ["--results", "reference"])]
     ended = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
     if ended.returncode not in (0, DIFFERS):
         print(f"{' '.join(command)}: {ended.stderr.strip()}")  # noqa: T201
