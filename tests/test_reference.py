@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections import defaultdict
 from pathlib import Path
+from statistics import mean
 
 import pytest
 from cli import Bench
@@ -28,10 +30,11 @@ def test_a_page_shows_what_the_records_make(bench: Bench, page: str) -> None:
     text = (RESULTS.parent / page).read_text(encoding="utf-8")
     blocks = re.findall(r"<!-- bench (.*?) -->\n((?:.+\n)*)\n", text)
     assert blocks
-    shutil.copy(RESULTS / "oracle.toml", bench.folder / "bench.toml")  # these commands have a --config already
+    shutil.copy(RESULTS / "tables.toml", bench.folder / "bench.toml")  # these commands have a --config already
     for arguments, shown in blocks:
-        options = arguments.replace("--config oracle.toml", "").split()
-        printed = bench(*options, "--results", str(RESULTS / "reference")).stdout.splitlines()
+        asked, _, results = arguments.replace("--config tables.toml", "").partition("--results")
+        folder = RESULTS / (results.split() or ["reference"])[0]
+        printed = bench(*asked.split(), *results.split()[1:], "--results", str(folder)).stdout.splitlines()
         lines = [line for line in shown.splitlines() if not line.startswith("```")]
         assert lines == ["No records yet."] if not printed else lines and set(lines) <= set(printed)
 
@@ -41,3 +44,26 @@ def test_no_record_names_a_folder_of_the_machine_that_made_it() -> None:
     for path in RECORDS:
         provenance = json.dumps(json.loads(path.read_bytes())["provenance"])
         assert not re.search(r"/(tmp|home|root|work|Users)/", provenance), path
+
+
+def test_the_account_names_every_processor_that_made_a_record() -> None:
+    page = (RESULTS / "README.md").read_text(encoding="utf-8")
+    for processor in {json.loads(path.read_bytes())["provenance"]["cpu"] for path in RECORDS}:
+        model = re.search(r"family \d+, model \d+", processor)
+        assert (model[0] if model else processor) in page
+
+
+def test_the_study_of_readings_shows_what_its_records_hold() -> None:
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for path in RESULTS.glob("readings/*/*/*/*.json"):
+        record = json.loads(path.read_bytes())
+        found[record["job"]["label"]][record["job"]["dataset"]].append(record["metrics"]["auroc"])
+    text = (RESULTS.parent / "docs/shared-ae.md").read_text(encoding="utf-8")
+    row = re.compile(r"^\| \W*`(.+?)`.*? \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", re.MULTILINE)
+    shown = {label: [float(figure) for figure in figures] for label, *figures in row.findall(text)}
+    assert shown.keys() == found.keys()
+    for label, (both, mnist, fashion, lowest) in shown.items():
+        digits, clothes = found[label]["mnist"], found[label]["fashion_mnist"]
+        assert len(digits) == len(clothes) == 5
+        assert [both, mnist, fashion] == pytest.approx([mean(digits + clothes), mean(digits), mean(clothes)], abs=6e-4)
+        assert lowest == pytest.approx(min(digits + clothes), abs=6e-3)
