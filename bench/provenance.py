@@ -15,6 +15,8 @@ from typing import Any
 from bench.version import VERSION
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pyod", "anomalib", "pandas", "joblib")
+SUMMATION_ORDER = "MKL_CBWR"
+"""The variable that tells MKL in which order to add up."""
 
 
 @functools.cache
@@ -36,6 +38,8 @@ def accelerator(device: str) -> dict[str, Any]:
     import torch
 
     facts: dict[str, Any] = {"device": device, "threads": torch.get_num_threads()}
+    if order := os.environ.get(SUMMATION_ORDER):
+        facts["mkl_cbwr"] = order
     if device.startswith("cuda"):
         properties = torch.cuda.get_device_properties(device)
         facts |= {"gpu": properties.name, "gpu_memory_bytes": properties.total_memory, "cuda": torch.version.cuda}
@@ -54,13 +58,20 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _processor() -> str:
-    """The processor's name, with its family and model: virtual machines give different ones the same name."""
+@functools.cache
+def processor_facts() -> dict[str, str]:
+    """What the kernel tells of the first processor, by its own names; empty where it tells nothing."""
     facts: dict[str, str] = {}
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             name, _, value = line.partition(":")
             facts.setdefault(name.strip(), value.strip())
+    return facts
+
+
+def _processor() -> str:
+    """The processor's name, with its family and model: virtual machines give different ones the same name."""
+    facts = processor_facts()
     if "model name" not in facts:
         return platform.processor() or platform.machine()
     numbers = [

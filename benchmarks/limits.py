@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.execution.supervisor import HUGE_PAGES
+from bench.execution.supervisor import worker_environment
 
 METHODS = (
     "shared_ae(width=64)",
@@ -65,7 +65,7 @@ def main() -> None:
     arguments.add_argument("--methods", nargs="+", default=METHODS)
     arguments.add_argument("--channels", type=int, default=3)
     given = arguments.parse_args()
-    os.environ |= {**HUGE_PAGES, "OMP_NUM_THREADS": str(given.threads)}  # as a worker of a run has them
+    os.environ |= {**worker_environment(), "OMP_NUM_THREADS": str(given.threads)}  # as a worker of a run has them
     print(f"{given.workers} workers, threads each: {given.threads}, {given.precision}, ", end="")
     print(f"{SIZE}×{SIZE}×{given.channels} images, ", end="")
     print(f"medians of {given.repeats} epochs of {STEPS} batches; load before {os.getloadavg()[0]:.1f}\n")

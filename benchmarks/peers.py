@@ -29,7 +29,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from bench.execution.supervisor import HUGE_PAGES
+from bench.execution.supervisor import worker_environment
 
 CORES = os.cpu_count() or 1
 DETECTORS = {
@@ -157,7 +157,7 @@ def _wall(arguments: list[str]) -> float:
 
 def here(name: str, spec: str, precision: str = "fp32") -> Side:
     """A method of this harness, a process a core."""
-    return Side(name, _Here(spec, precision), CORES, 1, HUGE_PAGES)
+    return Side(name, _Here(spec, precision), CORES, 1, worker_environment())
 
 
 @dataclass(frozen=True)

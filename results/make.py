@@ -12,8 +12,8 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-TABLES = ("1", "2", "3", "4", "5")
-FIGURES = ("heatmap", "cost", "spread", "critical-difference", "training-shared_ae-0-seed0")
+TABLES = ("1", "2", "3", "4", "5", "overview")
+FIGURES = ("heatmap", "cost", "seeds", "critical-difference", "training-shared_ae-0-seed0")
 BLOCK = re.compile(r"<!-- bench (.*?) -->\n(?:.+\n)*\n")
 DIFFERS = 1
 """What ``bench verify`` ends with where something was published otherwise."""
@@ -34,7 +34,7 @@ def draw() -> None:
     (HERE / "figures").mkdir()
     with tempfile.TemporaryDirectory() as folder:
         for table in TABLES:
-            bench("figures", table, "--out", folder)
+            bench("figures", table, "--config", "tables.toml", "--out", folder)
         for name in FIGURES:
             for file in Path(folder).glob(f"*-{name}.*"):
                 shutil.copy(file, HERE / "figures")

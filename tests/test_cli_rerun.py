@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 from typing import Any
 
+import pytest
 from cli import Bench
 
+from bench.execution import supervisor
+from bench.execution.supervisor import HUGE_PAGES, SAME_SUMS, worker_environment
+from bench.provenance import processor_facts
 from bench.store import Record
 
 
@@ -88,3 +93,28 @@ def test_without_runs_of_ones_own_the_reference_run_is_meant(undisturbed: Bench,
     record = next(iter(undisturbed.records()))
     assert bench("show", record.job.key[:10]).stdout.startswith(record.job.title)
     assert bench("rerun", record.job.key[:10]).returncode == 0
+
+
+def test_a_worker_adds_up_in_the_order_that_is_the_same_everywhere_or_in_the_users(
+    undisturbed: Bench, bench: Bench
+) -> None:
+    intels = processor_facts().get("vendor_id") == "GenuineIntel"
+    told = {record.provenance.get("mkl_cbwr") for record in undisturbed.records()}
+    assert told == {"AVX2,STRICT" if intels else None}
+
+    bench.environment["MKL_CBWR"] = "COMPATIBLE"
+    assert bench.digits("ocsvm", "0").returncode == 0
+    (record,) = bench.records()
+    assert record.provenance["mkl_cbwr"] == "COMPATIBLE"
+    del bench.environment["MKL_CBWR"]
+    rerun = bench("rerun", record.job.key)
+    assert rerun.returncode == 0, rerun.stderr
+    assert re.search(r"other than then: mkl_cbwr: .*, the record's was COMPATIBLE", rerun.stdout)
+
+
+@pytest.mark.parametrize(("vendor", "sums"), [("GenuineIntel", SAME_SUMS), ("AuthenticAMD", {}), (None, {})])
+def test_only_intels_processors_are_told_how_to_add_up(
+    monkeypatch: pytest.MonkeyPatch, vendor: str | None, sums: dict[str, str]
+) -> None:
+    monkeypatch.setattr(supervisor, "processor_facts", lambda: {} if vendor is None else {"vendor_id": vendor})
+    assert worker_environment() == {**HUGE_PAGES, **sums}

@@ -118,7 +118,7 @@ def _other_job(recorded: Job, today: Job) -> Iterator[str]:
 
 
 def _other_machine(recorded: Record, today: Record) -> Iterator[str]:
-    for fact in ("cpu", "gpu", "device"):
+    for fact in ("cpu", "gpu", "device", "mkl_cbwr"):
         before, now = (record.provenance.get(fact) for record in (recorded, today))
         if before != now:
             yield f"{fact}: {now}, the record's was {before}"

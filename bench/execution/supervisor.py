@@ -21,7 +21,7 @@ from bench.execution.messages import Outcome, Ready, Task
 from bench.execution.processes import family, kill, resident
 from bench.execution.slots import TICK_SECONDS, Interrupted, Slot
 from bench.method import Epoch, ignore_epoch
-from bench.provenance import environment
+from bench.provenance import SUMMATION_ORDER, environment, processor_facts
 
 LOG_BYTES = 64 * 1024
 """How much of a worker's last output is kept."""
@@ -30,8 +30,16 @@ START_SECONDS = 300.0
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 """Memory in huge pages, where glibc and the kernel have them: a training step frees and takes megabytes over and over,
 and waits for each small page of them."""
+SAME_SUMS = {SUMMATION_ORDER: "AVX2,STRICT"}
+"""MKL adds up on every Intel processor in the order that it takes on AMD's, where it knows no other: so both train the
+same networks, bit for bit. AMD's must not be told so: MKL would take another order there."""
 GRACE_SECONDS = 2.0
 """Between asking a worker to end and killing it."""
+
+
+def worker_environment() -> dict[str, str]:
+    """What a worker's environment has where the user's own does not say otherwise."""
+    return {**HUGE_PAGES, **(SAME_SUMS if processor_facts().get("vendor_id") == "GenuineIntel" else {})}
 
 
 class Stop(Protocol):
@@ -148,7 +156,7 @@ class _Worker:
         self.connection, theirs = Pipe()
         self.log: collections.deque[bytes] = collections.deque()
         fixed = {"PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
-        environment = {**HUGE_PAGES, **os.environ, **slot.environment, **fixed}
+        environment = {**worker_environment(), **os.environ, **slot.environment, **fixed}
         try:
             self.process = subprocess.Popen(
                 # -P: a file in the working folder must not pass for a module
