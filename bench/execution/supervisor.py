@@ -31,8 +31,8 @@ HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 """Memory in huge pages, where glibc and the kernel have them: a training step frees and takes megabytes over and over,
 and waits for each small page of them."""
 SAME_SUMS = {SUMMATION_ORDER: "AVX2,STRICT"}
-"""MKL adds up on every Intel processor in the order that it takes on AMD's, where it knows no other: so both train the
-same networks, bit for bit. AMD's must not be told so: MKL would take another order there."""
+"""MKL adds up on every Intel processor in the order that it takes on AMD's by itself: so most networks come out the
+same on both, bit for bit. AMD's are not told so: for MKL the words mean another order there."""
 GRACE_SECONDS = 2.0
 """Between asking a worker to end and killing it."""
 
