@@ -63,6 +63,7 @@ class Bench:
     """Folders of methods that a bench.toml names, which is given to every command with ``--config``."""
     environment: dict[str, str] = field(default_factory=dict)
     _mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+    _runs: list[Started] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -87,18 +88,25 @@ class Bench:
 
     def start_digits(self, methods: str, classes: str = CLASSES, *options: str) -> Started:
         """Start ``bench run`` on scikit-learn's digits and leave it to itself."""
-        errors = self.folder / f"stderr-{uuid.uuid4().hex}"
-        with errors.open("w") as err:
+        said = self.folder / f"run-{uuid.uuid4().hex}"
+        output, errors = said.with_suffix(".out"), said.with_suffix(".err")
+        with output.open("w") as out, errors.open("w") as err:
             driver = subprocess.Popen(
                 self.command(*_digits(methods, classes, options)),
                 cwd=self.folder,
                 env=self.all_variables(),
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
+                stdout=out,
                 stderr=err,
                 start_new_session=True,
             )
-        return Started(driver, errors)
+        self._runs.append(Started(driver, output, errors))
+        return self._runs[-1]
+
+    def kill_runs(self) -> None:
+        """SIGKILL to every run that was started and goes on, as after a test that failed."""
+        for run in self._runs:
+            run.kill()
 
     def processes(self, worker: bool = False) -> list[psutil.Process]:
         """Every live process that a command of this object started, at any remove; or the workers alone."""
@@ -169,6 +177,7 @@ class Started:
     """A run that goes on by itself, in a session of its own."""
 
     driver: subprocess.Popen[bytes]
+    output: Path
     errors: Path
 
     def ended(self) -> int:
@@ -187,6 +196,10 @@ class Started:
     def until(self, condition: Callable[[], bool]) -> None:
         """Wait for a condition; fail where the run ends before."""
         eventually(lambda: condition() or self._over())
+
+    @property
+    def stdout(self) -> str:
+        return self.output.read_text()
 
     @property
     def stderr(self) -> str:

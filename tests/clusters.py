@@ -135,17 +135,19 @@ class RayCluster(Cluster):
         return self.launch("ray.scripts.scripts", "start", *joined, *(size or ("--num-cpus=1", "--num-gpus=0")))
 
     def answers(self) -> bool:
-        return self.asked(self._client("print(len(ray.nodes()))")) == "1"
+        return self.asked(self._client("len(ray.nodes())")) == "1"
 
     def size(self) -> int:
-        return int(float(self.asked(self._client("print(ray.cluster_resources().get('CPU', 0))")) or -1))
+        return int(float(self.asked(self._client("ray.cluster_resources().get('CPU', 0)")) or -1))
 
     def stop(self) -> None:
         super().stop()
         shutil.rmtree(self._sockets, ignore_errors=True)
 
-    def _client(self, code: str) -> str:
-        return f"import ray; ray.init({self.address!r}, log_to_driver=False, logging_level='ERROR'); {code}"
+    def _client(self, expression: str) -> str:
+        """A program that prints a value, and on stderr what Ray has to say meanwhile, as of a lost node."""
+        connect = f"ray.init({self.address!r}, log_to_driver=False, logging_level='ERROR')"
+        return f"import ray, sys; out, sys.stdout = sys.stdout, sys.stderr; {connect}; print({expression}, file=out)"
 
 
 class DaskCluster(Cluster):

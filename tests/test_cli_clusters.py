@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,13 +42,16 @@ def gate(site: tuple[Cluster, Gate, Bench]) -> Gate:
 
 
 @pytest.fixture
-def bench(site: tuple[Cluster, Gate, Bench], tmp_path: Path) -> Bench:
-    return site[2].elsewhere(tmp_path / "work")
+def bench(site: tuple[Cluster, Gate, Bench], tmp_path: Path) -> Iterator[Bench]:
+    bench = site[2].elsewhere(tmp_path / "work")
+    yield bench
+    bench.kill_runs()
+    bench.no_workers(60)
 
 
-def gated_run(bench: Bench, cluster: Cluster, gate: Gate) -> Started:
+def gated_run(bench: Bench, cluster: Cluster, gate: Gate, *options: str) -> Started:
     """A run of six jobs, when the first two are at the gate and nothing else is done."""
-    run = bench.start_digits(GATED, "0,1,2,3,4,5", *cluster.options())
+    run = bench.start_digits(GATED, "0,1,2,3,4,5", *cluster.options(), *options)
     run.until(lambda: len(gate.waiting()) == NODES)
     return run
 
@@ -71,12 +75,13 @@ def test_a_killed_worker_and_a_killed_node_cost_the_jobs_that_they_ran_alone(
     assert bench.digits("ocsvm", CLASSES, *cluster.options()).returncode == 0
     finished = bench.files()
     gate.close()
-    run = gated_run(bench, cluster, gate)
+    run = gated_run(bench, cluster, gate, "--json")
     bench.processes(worker=True)[0].kill()
     run.until(lambda: len(gate.waiting()) == NODES + 1)
     cluster.kill_a_node()
     gate.open()
     assert run.ended() == 0, run.stderr
+    assert [json.loads(line)["event"] for line in run.stdout.splitlines()].count("ended") == 6
     assert len(bench.records()) == 16
     assert {record.status for record in bench.records()} == {"done"}
     assert bench.scores().items() <= undisturbed.scores().items()

@@ -186,7 +186,8 @@ def _execute(
             observers.append(open_until_the_end.enter_context(_progress(title, facts, workspace, executor, forecast)))
         for each in events:
             each.write("run", title=title, command=command(), pid=os.getpid(), host=socket.gethostname(), **facts)
-        result = run(planned, tasks, Store(workspace.results), executor, Observers(observers), chosen)
+        with contextlib.redirect_stdout(sys.stderr):  # Ray prints that a node is lost, amid the events
+            result = run(planned, tasks, Store(workspace.results), executor, Observers(observers), chosen)
         for each in events:
             each.write("finished", failed=len(result.failed), missing=result.missing, signal=result.signal)
     return result
