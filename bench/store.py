@@ -6,6 +6,7 @@ the JSON is the commit mark. So a killed run leaves no half record, and two runs
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
 import gc
@@ -265,6 +266,9 @@ def _uncollected() -> Iterator[None]:
         gc.freeze()
         if enabled:
             gc.enable()
+
+
+atexit.register(gc.unfreeze)  # else C++ libraries report at the end, as leaked, what they have among the frozen objects
 
 
 def _packed(arrays: Arrays) -> bytes:

@@ -194,7 +194,7 @@ def test_what_lets_other_images_into_a_score_is_found_recorded_and_marked(bench:
 def test_a_plan_expects_what_the_records_tell_and_a_later_one_says_how_right_that_was(bench: Bench) -> None:
     bench.digits("mean_image,gated(pause=0.2)", "0")
     plan = bench("plan", "--suite", "quickstart", "--methods", "mean_image,gated(pause=0.2),knn", "--classes", "0,1,2")
-    assert plan.returncode == 0, plan.stderr
+    assert (plan.returncode, plan.stderr) == (0, "")
     assert "9 jobs (2 done, 7 missing); 7 would be run" in plan.stdout
     (gated,) = re.findall(r"2 +0:00:0(\d)  gated\(pause=0.2\)", plan.stdout)
     assert int(gated) >= 1, "two jobs of three epochs, each at least 0.2 s long"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 import inspect
 import math
 import os
@@ -101,7 +100,6 @@ def run(
         result = _execute(title, planned, workspace, places, chosen, quiet, as_json)
     if not as_json:
         _print_tables(result, workspace, suite)
-    gc.unfreeze()  # what reading records set apart would be reported as leaked at the end, by C++ libraries
     _finish(result, planned)
 
 
