@@ -222,7 +222,7 @@ def critical_difference(axes: Axes, comparison: Comparison) -> None:
 
     if comparison.nemenyi is None or comparison.critical_difference is None:
         raise BenchError("a critical-difference diagram needs three methods; for two there is the signed-rank test")
-    scikit_posthocs.critical_difference_diagram(
+    diagram = scikit_posthocs.critical_difference_diagram(
         comparison.ranks,
         comparison.nemenyi,
         ax=axes,
@@ -230,6 +230,8 @@ def critical_difference(axes: Axes, comparison: Comparison) -> None:
         label_fmt_left="{label} ({rank:.2f})",
         label_fmt_right="({rank:.2f}) {label}",
     )
+    for (bar,) in diagram["crossbars"]:
+        bar.set_xdata(sorted(bar.get_xdata()))  # come in an order of their names' hashes, which are others each time
     best = float(comparison.ranks.iloc[0])
     ends = [best, best + comparison.critical_difference]
     lift = ScaledTranslation(0, 22 / 72, axes.figure.dpi_scale_trans)  # clears the axis's numbers
