@@ -100,8 +100,9 @@ class Bench:
                 stderr=err,
                 start_new_session=True,
             )
-        self._runs.append(Started(driver, output, errors))
-        return self._runs[-1]
+        run = Started(driver, output, errors)
+        self._runs.append(run)
+        return run
 
     def kill_runs(self) -> None:
         """SIGKILL to every run that was started and goes on, as after a test that failed."""

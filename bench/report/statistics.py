@@ -231,7 +231,7 @@ def critical_difference(axes: Axes, comparison: Comparison) -> None:
         label_fmt_right="({rank:.2f}) {label}",
     )
     for (bar,) in diagram["crossbars"]:
-        bar.set_xdata(sorted(bar.get_xdata()))  # come in an order of their names' hashes, which are others each time
+        bar.set_xdata(sorted(bar.get_xdata()))  # theirs is a set's, another in each process
     best = float(comparison.ranks.iloc[0])
     ends = [best, best + comparison.critical_difference]
     lift = ScaledTranslation(0, 22 / 72, axes.figure.dpi_scale_trans)  # clears the axis's numbers
