@@ -1,11 +1,10 @@
-"""What a method's code is: a hash of the tokens of its file and of the shared parts that shape its numbers.
+"""What a method's code is: a hash of the tokens of its file and of all that it imports and that shapes its numbers.
 
 Comments, docstrings and line breaks do not count; indentation does.
 """
 
 from __future__ import annotations
 
-import ast
 import functools
 import hashlib
 import io
@@ -13,22 +12,33 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.registry import Plugin
+from bench.imports import closure
+from bench.registry import Plugin, package_folders
 
-HARNESS = ("training.py", "images.py")
-"""Modules of ``bench`` that shape a method's numbers."""
+WITHOUT_NUMBERS = (
+    "bench",
+    "bench.methods",
+    "bench.datasets",
+    "bench.method",
+    "bench.errors",
+    "bench.specs",
+    "bench.device",
+    "bench.graphs",
+)
+"""Modules of the harness that methods import and that shape no score: they declare, check, or say where to compute."""
 
 _BLANK = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING, tokenize.ENDMARKER}
 
 
 def source_fingerprint(plugin: Plugin) -> str:
-    """sha256 over the code of a plugin: its file, the ``_`` files beside it that it imports, and the harness's part."""
+    """sha256 over the code of a plugin: its file, and those of the harness and of shared parts that it imports.
+
+    Installed libraries do not count: their versions are a record's provenance.
+    """
     if plugin.file is None:
         return ""
-    bench = Path(__file__).parent
-    files = [plugin.file, *_shared_parts(plugin.file), *(bench / name for name in HARNESS)]
     digest = hashlib.sha256()
-    for file in files:
+    for file in [plugin.file, *closure(plugin.file, plugin.module, _harness(), WITHOUT_NUMBERS)]:
         digest.update(f"\n# {file.name}\n".encode())
         try:
             digest.update(_code(file, file.stat().st_mtime_ns).encode())
@@ -37,49 +47,11 @@ def source_fingerprint(plugin: Plugin) -> str:
     return digest.hexdigest()
 
 
-def _shared_parts(file: Path) -> list[Path]:
-    """Files of the plugin's own folder that it imports, and those that they import, in order of name."""
-    found: set[Path] = set()
-    waiting = [file]
-    while waiting:
-        importer = waiting.pop()
-        for name in _imported(importer, _modified(importer)):
-            part = file.parent / f"{name.rpartition('.')[2]}.py"
-            if part.is_file() and part != file and part not in found and _belongs(name, file):
-                found.add(part)
-                waiting.append(part)
-    return sorted(found)
-
-
-@functools.lru_cache(maxsize=256)
-def _imported(file: Path, modified: int) -> tuple[str, ...]:
-    """Dotted names that a file imports, or from which it imports."""
-    try:
-        tree = ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError, OSError):  # the plugin cannot be imported either, so it shares nothing
-        return ()
-    names: dict[str, None] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom):
-            names[node.module or ""] = None
-            names.update(dict.fromkeys(f"{node.module or ''}.{alias.name}" for alias in node.names))
-        elif isinstance(node, ast.Import):
-            names.update(dict.fromkeys(alias.name for alias in node.names))
-    return tuple(names)
-
-
-def _modified(file: Path) -> int:
-    """When the file was changed last; 0 where it cannot be told."""
-    try:
-        return file.stat().st_mtime_ns
-    except OSError:
-        return 0
-
-
-def _belongs(module: str, file: Path) -> bool:
-    """Whether a dotted name means a module of the plugin's folder, and not one that only shares its last part."""
-    parent = module.rpartition(".")[0].rpartition(".")[2]
-    return parent in ("", file.parent.name)
+@functools.cache
+def _harness() -> dict[str, list[Path]]:
+    """Where the harness lies, and its plugins, which in a checkout do not lie in it."""
+    plugins = {f"bench.{kind}": package_folders(f"bench.{kind}") for kind in ("methods", "datasets")}
+    return {"bench": [Path(__file__).parent], **plugins}
 
 
 @functools.lru_cache(maxsize=256)

@@ -14,13 +14,14 @@ import importlib
 import importlib.util
 import sys
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
 from bench.errors import BenchError, PluginUnavailable, unknown
+from bench.imports import absolute
 from bench.randomness import derive_seed
 from bench.specs import Spec, Value
 
@@ -50,7 +51,7 @@ class Registry:
     def __init__(self, kind: Kind, folders: Sequence[Path] = ()) -> None:
         self.kind = kind
         self.plugins: dict[str, Plugin] = {}
-        for folder in _package_folders(f"bench.{kind}s"):
+        for folder in package_folders(f"bench.{kind}s"):
             self._add_folder(folder, f"bench.{kind}s")
         for folder in folders:
             if not folder.is_dir():
@@ -76,7 +77,7 @@ class Registry:
         """Import what the plugin imports only inside its functions, so that no measured time holds an import."""
         plugin = self.find(name)
         if plugin.file is not None:
-            for module in _imported(ast.walk(ast.parse(plugin.file.read_bytes()))):
+            for module in absolute(ast.walk(ast.parse(plugin.file.read_bytes()))):
                 with contextlib.suppress(ImportError):  # the plugin will say so itself, if it comes to that
                     importlib.import_module(module)
 
@@ -135,7 +136,8 @@ class Field:
     default: Any
 
 
-def _package_folders(package: str) -> list[Path]:
+def package_folders(package: str) -> list[Path]:
+    """Where the modules of a package lie; nothing of it is run."""
     spec = importlib.util.find_spec(package)
     return [Path(p) for p in spec.submodule_search_locations or ()] if spec else []
 
@@ -145,7 +147,7 @@ def _from_file(kind: Kind, file: Path, module: str, source: str, name: str | Non
     try:
         tree = ast.parse(file.read_bytes(), filename=str(file))
         summary = (ast.get_docstring(tree) or "").partition("\n")[0]
-        tops = dict.fromkeys(name.partition(".")[0] for name in _imported(tree.body))
+        tops = dict.fromkeys(name.partition(".")[0] for name in absolute(tree.body))
         absent = [top for top in tops if not _importable(top)]
         if absent:
             problem = f"needs {', '.join(absent)}, which cannot be imported"
@@ -165,17 +167,6 @@ def _from_entry_point(kind: Kind, point: EntryPoint) -> Plugin:
     if spec is None or spec.origin is None:
         return Plugin(kind, point.name, point.module, None, source, problem=f"module {point.module} is not installed")
     return _from_file(kind, Path(spec.origin), point.module, source, point.name)
-
-
-def _imported(nodes: Iterable[ast.AST]) -> list[str]:
-    """The modules of the absolute imports among the nodes: a module's body holds those that run when it is imported."""
-    found: list[str] = []
-    for node in nodes:
-        if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            found.append(node.module)
-    return list(dict.fromkeys(found))
 
 
 @functools.cache

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.fingerprint import source_fingerprint
-from bench.registry import Registry
+from bench.fingerprint import WITHOUT_NUMBERS, _harness, source_fingerprint
+from bench.imports import closure
+from bench.registry import Plugin, Registry
 
 SOURCE = '''"""Mean image."""
 from bench.method import Method, method
@@ -189,3 +190,77 @@ def test_two_methods_with_different_code_have_different_fingerprints() -> None:
     registry = Registry("method")
     prints = [source_fingerprint(registry.find(name)) for name in registry.names()]
     assert len(set(prints)) == len(prints) > 1
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What a method imports, and nothing else
+
+
+def package(folder: Path, files: Mapping[str, str]) -> str:
+    """The fingerprint of the plugin ``lab.detectors.mean`` of a package of its own."""
+    for name, text in files.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    file = folder / "lab/detectors/mean.py"
+    return source_fingerprint(Plugin("method", "mean", "lab.detectors.mean", file, "entry point"))
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "from lab.layers import x\n",
+        "from lab import layers\n",
+        "import lab.layers\n",
+        "from .. import layers\n",
+        "from ..layers import x\n",
+        "def late():\n    from lab import layers\n",
+    ],
+)
+def test_shared_parts_count_wherever_they_lie_in_the_plugins_package(tmp_path: Path, imports: str) -> None:
+    def with_layers(n: int, where: str = "lab/layers.py") -> str:
+        return package(tmp_path / str(n), {"lab/detectors/mean.py": imports, where: f"x = {n}\n"})
+
+    assert with_layers(1) != with_layers(2)
+    assert with_layers(3, "lab/detectors/layers.py") == with_layers(4, "lab/detectors/layers.py")
+
+
+def test_what_is_imported_for_type_checking_alone_does_not_count(tmp_path: Path) -> None:
+    source = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from lab import layers\n"
+    one, other = (
+        package(tmp_path / n, {"lab/detectors/mean.py": source, "lab/layers.py": f"x = {n}\n"}) for n in ("1", "2")
+    )
+    assert one == other
+
+
+def test_code_that_no_installer_put_there_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plugin in a folder of its own may import its author's checkout, which no version number tells apart."""
+    (tmp_path / "checkout").mkdir()
+    (tmp_path / "libraries/site-packages").mkdir(parents=True)
+    monkeypatch.syspath_prepend(tmp_path / "checkout")
+    monkeypatch.syspath_prepend(tmp_path / "libraries/site-packages")
+    source = "import my_own_nets.layers\nimport my_installed_nets\n" + SOURCE
+    found = []
+    for n in (1, 2, 3):
+        (tmp_path / "checkout/my_own_nets").mkdir(exist_ok=True)
+        (tmp_path / "checkout/my_own_nets/layers.py").write_text(f"x = {min(n, 2)}\n")
+        (tmp_path / "libraries/site-packages/my_installed_nets.py").write_text(f"x = {n}\n")
+        found.append(fingerprint(tmp_path / str(n), {"mean.py": source, "_shared.py": SHARED}))
+    assert found[0] != found[1] == found[2]
+
+
+def imports_of(name: str) -> list[str]:
+    plugin = Registry("method").find(name)
+    assert plugin.file is not None
+    return [file.name for file in closure(plugin.file, plugin.module, _harness(), WITHOUT_NUMBERS)]
+
+
+def test_a_method_that_trains_nothing_is_not_of_the_training_loop() -> None:
+    assert imports_of("ocsvm") == ["images.py", "randomness.py"]
+    assert imports_of("mean_image") == ["images.py"]
+    assert {"training.py", "images.py", "_dcgan.py", "_image_network.py"} <= set(imports_of("shared_ae"))
+
+
+def test_what_declares_and_checks_is_in_no_key() -> None:
+    everything = {file for name in Registry("method").names() for file in imports_of(name)}
+    assert everything & {"method.py", "errors.py", "specs.py", "registry.py", "store.py", "device.py"} == set()
