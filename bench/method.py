@@ -38,7 +38,9 @@ Images = NDArray[np.uint8]
 Scores = NDArray[np.floating[Any]]
 """(n,), larger = more anomalous."""
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "tf32", "bf16"]
+"""How exactly networks compute: in 32 bits; with the factors of products rounded to 10 bits of mantissa, as GPUs can;
+or their forward passes in 16 bits."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Epoch:
     losses: Mapping[str, float] = field(default_factory=dict)
     scorable: bool = True
     """Whether the method can score now; not while it is being pretrained."""
+    captured: bool = False
+    """Whether its steps ran as a CUDA graph."""
 
     @property
     def finite(self) -> bool:
@@ -63,11 +67,16 @@ def ignore_epoch(epoch: Epoch) -> None:
 
 @dataclass(frozen=True)
 class FitContext:
-    """What the harness gives to ``fit``: where to compute, from which seed, and whom to tell about epochs."""
+    """What the harness gives to ``fit``: where to compute, from which seed, and whom to tell about epochs.
+
+    ``device`` is a string that torch knows: ``cpu`` or ``cuda:0``. ``graphs``: whether a training step may be captured
+    as a CUDA graph, which changes nothing but the time.
+    """
 
     seed: int
     device: str = "cpu"
     precision: Precision = "fp32"
+    graphs: bool = True
     on_epoch: Callable[[Epoch], None] = ignore_epoch
 
 
@@ -76,7 +85,8 @@ class Method(ABC):
 
     ``version`` is part of every job's key: change it when the method's numbers change.
     ``timeout`` is how many seconds a job of this method may take, and ``memory`` how many GB its worker may hold, where
-    nobody says otherwise. ``gpu_memory`` is how many GB of a GPU a job needs, for as long as no record tells.
+    nobody says otherwise. ``gpu_memory`` is how many GB of a GPU a job of the default hyperparameters needs, for as
+    long as no record tells. ``cpu_only``: the method computes on the processor, so that its jobs hold no GPU.
     ``published_used`` is the ledger of the method's published figures: what they used beyond normal training images.
     """
 
@@ -85,6 +95,7 @@ class Method(ABC):
     timeout: ClassVar[float | None] = None
     memory: ClassVar[float | None] = None
     gpu_memory: ClassVar[float | None] = None
+    cpu_only: ClassVar[bool] = False
     published_used: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
@@ -106,6 +117,11 @@ class Method(ABC):
         and adds them to ``hyperparameters``. ``dataclasses.MISSING`` stands for a default where there is none.
         """
         return {}
+
+    @classmethod
+    def needs_no_gpu(cls, given: Mapping[str, Value]) -> bool:
+        """Whether it computes on the processor alone with the given hyperparameters."""
+        return cls.cpu_only
 
     def hyperparameters(self) -> dict[str, Value]:
         """Every hyperparameter with its value."""
@@ -182,6 +198,7 @@ def method(
     timeout: float | None = None,
     memory: float | None = None,
     gpu_memory: float | None = None,
+    cpu_only: bool = False,
     published_used: tuple[str, ...] = (),
 ) -> Callable[[type[M]], type[M]]:
     """Declare a class as the method of its file: its fields become hyperparameters of the spec.
@@ -199,6 +216,7 @@ def method(
         declared.timeout = timeout
         declared.memory = memory
         declared.gpu_memory = gpu_memory
+        declared.cpu_only = cpu_only
         declared.published_used = published_used
         for name in ("fit", "fit_epochs"):
             if hasattr(declared, name):

@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from bench.device import facts
 from bench.version import VERSION
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pyod", "anomalib", "pandas", "joblib")
@@ -34,16 +35,12 @@ def environment() -> dict[str, Any]:
 
 
 def accelerator(device: str) -> dict[str, Any]:
-    """The device that a job ran on, as torch names it; asked in the worker, which has torch loaded."""
+    """The device that a job ran on, and how it computed; asked in the worker, which has torch loaded."""
     import torch
 
-    facts: dict[str, Any] = {"device": device, "threads": torch.get_num_threads()}
-    if order := os.environ.get(SUMMATION_ORDER):
-        facts["mkl_cbwr"] = order
-    if device.startswith("cuda"):
-        properties = torch.cuda.get_device_properties(device)
-        facts |= {"gpu": properties.name, "gpu_memory_bytes": properties.total_memory, "cuda": torch.version.cuda}
-    return facts
+    threads = {"device": device, "threads": torch.get_num_threads()}
+    order = os.environ.get(SUMMATION_ORDER)
+    return {**threads, **({"mkl_cbwr": order} if order else {}), **facts(device)}
 
 
 def command() -> list[str]:

@@ -1,14 +1,16 @@
 """The one training loop that all neural methods share, and what goes with it: devices, seeds, optimisers, scoring.
 
 The whole training set lies on the device as uint8 and is normalised there, batch by batch; batches come from a
-permutation drawn on the device; losses are summed on the device, so an epoch waits for the host once, at its end.
+permutation drawn on the host, so that every device trains on the same ones; losses are summed on the device, so an
+epoch waits for the host once, at its end.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,10 +21,14 @@ from bench.images import symmetric
 from bench.method import Epoch, FitContext
 from bench.randomness import derive_seed
 
+if TYPE_CHECKING:
+    from bench.graphs import Recorded
+
 Step = Callable[[Tensor, Tensor], Mapping[str, Tensor]]
 """One training step: (batch (b, channels, height, width) float, epoch number as a 0-d tensor) → losses by name.
 
-The step does forward, backward and the optimiser's update. It must not read a value back to the host.
+The step does forward, backward and the optimiser's update. It must not read a value back to the host. What it draws by
+torch's own functions (``torch.randn``, dropout) follows from the context's seed.
 """
 
 SCORED_AT_ONCE = 250
@@ -38,9 +44,11 @@ def seeded(context: FitContext, *parts: str | int) -> Iterator[None]:
         yield
 
 
-def autocast(context: FitContext) -> torch.autocast:
+def autocast(context: FitContext) -> contextlib.AbstractContextManager[Any]:
     """The block in which a step's forward pass runs: bfloat16 where the context asks for it, else unchanged."""
-    return torch.autocast(torch.device(context.device).type, dtype=torch.bfloat16, enabled=context.precision == "bf16")
+    if context.precision != "bf16":
+        return contextlib.nullcontext()
+    return torch.autocast(torch.device(context.device).type, dtype=torch.bfloat16)
 
 
 def to_device(network: nn.Module, context: FitContext) -> None:
@@ -55,8 +63,21 @@ def adam(
     betas: tuple[float, float] = (0.9, 0.999),
     weight_decay: float = 0.0,
 ) -> torch.optim.Adam:
-    """Adam with its update fused into one kernel."""
-    return torch.optim.Adam(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
+    """Adam with its update fused into one kernel.
+
+    On a GPU its rate is a tensor there, which a captured step reads anew each time: change it in place, as ``*=`` does.
+    """
+    weights = list(parameters)
+    place = weights[0].device
+    on_gpu = place.type == "cuda"
+    return torch.optim.Adam(
+        weights,
+        lr=torch.tensor(lr, device=place) if on_gpu else lr,
+        betas=betas,
+        weight_decay=weight_decay,
+        fused=place.type in ("cpu", "cuda"),
+        capturable=on_gpu,
+    )
 
 
 def minimise(loss: Tensor, optimiser: torch.optim.Optimizer, *, graph_stays: bool = False) -> None:
@@ -76,9 +97,10 @@ def unchanged(batch: Tensor) -> Tensor:
     return batch
 
 
-def warm_up() -> None:
-    """Have torch import what it imports on the first step of an optimiser, before anything is timed."""
-    weight = nn.Parameter(torch.zeros(1))
+def warm_up(device: str) -> None:
+    """Have torch import what it imports on the first step of an optimiser, and a GPU load its first kernels, before
+    anything is timed."""
+    weight = nn.Parameter(torch.zeros(1, device=device))
     weight.sum().backward()
     adam([weight], lr=0.0).step()
 
@@ -91,36 +113,103 @@ def train(
     epochs: int,
     batch_size: int,
     context: FitContext,
+    steps: int = 0,
     prepare: Callable[[Tensor], Tensor] = symmetric,
     drop_last: bool = True,
+    capturable: bool = False,
 ) -> Iterator[Epoch]:
     """Run ``step`` over every epoch's batches and yield after each epoch with the mean losses.
 
     ``network`` holds all that is trained: it is in training mode during an epoch, and in evaluation mode whenever this
     has yielded and after the end.
 
-    ``drop_last`` leaves out an epoch's last, smaller batch (the next permutation brings its images back); a training
-    set smaller than one batch is one batch.
+    ``steps``: at least so many in all; where the epochs would have fewer, each goes over the images several times.
+    ``drop_last`` leaves out the last, smaller batch of the images (the next permutation brings them back); a training
+    set smaller than one batch is one batch. ``capturable``: the step does the same to every batch, with nothing decided
+    or counted in Python and every tensor that outlasts it changed in place, so that a GPU may replay it as a graph.
     """
     data = torch.from_numpy(np.array(images)).to(context.device)
-    generator = torch.Generator(context.device).manual_seed(context.seed)
-    size = min(batch_size, len(data))
+    batches = _Batches(len(data), batch_size, drop_last, context)
     number = torch.zeros((), device=context.device)
+    sums: dict[str, Tensor] = {}
+
+    def do(indices: Tensor) -> None:
+        # (b, h, w, c) permuted to (b, c, h, w) is channels-last already, without a copy
+        for name, loss in step(prepare(data[indices].permute(0, 3, 1, 2)), number).items():
+            if name not in sums:
+                sums[name] = torch.zeros((), device=context.device)
+            sums[name].add_(loss.detach())
+
+    graph = _graph(do, batches.size, context) if capturable and context.graphs else None
+    drawing = _Drawing(context)
     network.eval()
     for epoch in range(1, epochs + 1):
         network.train()
         number.fill_(epoch)
-        batches = torch.randperm(len(data), generator=generator, device=context.device).split(size)
-        if drop_last and len(batches[-1]) < size:
-            batches = batches[:-1]
-        sums: dict[str, Tensor] = {}
-        for indices in batches:
-            # (b, h, w, c) permuted to (b, c, h, w) is channels-last already, without a copy
-            losses = step(prepare(data[indices].permute(0, 3, 1, 2)), number)
-            for name, loss in losses.items():
-                sums[name] = sums[name] + loss.detach() if name in sums else loss.detach().clone()
+        for total in sums.values():
+            total.zero_()
+        chosen = batches.of_epoch(math.ceil(steps / epochs))
+        with drawing.resumed():
+            for indices in chosen:
+                (graph or do)(indices)
         network.eval()
-        yield Epoch(epoch, epochs, {name: total.item() / len(batches) for name, total in sums.items()})
+        totals = torch.stack(list(sums.values())).tolist() if sums else []
+        losses = {name: total / len(chosen) for name, total in zip(sums, totals, strict=True)}
+        yield Epoch(epoch, epochs, losses, captured=graph is not None and graph.replays)
+
+
+class _Batches:
+    """The batches of one training, as indices of images; drawn on the host, from a generator of their own."""
+
+    def __init__(self, images: int, batch_size: int, drop_last: bool, context: FitContext) -> None:
+        self.size = min(batch_size, images)
+        self._images = images
+        self._drop_last = drop_last
+        self._device = context.device
+        self._generator = torch.Generator().manual_seed(context.seed)
+
+    def of_epoch(self, least: int) -> list[Tensor]:
+        """Those of one epoch: of one permutation of the images, or of as many as it takes for ``least`` batches."""
+        batches = self._of_permutation()
+        while len(batches) < least:
+            batches += self._of_permutation()[: least - len(batches)]
+        return batches
+
+    def _of_permutation(self) -> list[Tensor]:
+        permutation = torch.randperm(self._images, generator=self._generator).to(self._device)
+        batches = list(permutation.split(self.size))
+        return batches[:-1] if self._drop_last and len(batches[-1]) < self.size else batches
+
+
+class _Drawing:
+    """What torch's own generators give to the steps of one training; everybody else's numbers are left as they are."""
+
+    def __init__(self, context: FitContext) -> None:
+        self._seed = derive_seed(context.seed, "steps")
+        self._gpus = [torch.device(context.device)] if context.device.startswith("cuda") else []
+        self._states: list[Tensor] = []
+
+    @contextlib.contextmanager
+    def resumed(self) -> Iterator[None]:
+        """A block that goes on where the last one stopped."""
+        with torch.random.fork_rng(devices=self._gpus):
+            if self._states:
+                torch.set_rng_state(self._states[0])
+                for gpu, state in zip(self._gpus, self._states[1:], strict=True):
+                    torch.cuda.set_rng_state(state, gpu)
+            else:
+                torch.manual_seed(self._seed)
+            yield
+            self._states = [torch.get_rng_state(), *(torch.cuda.get_rng_state(gpu) for gpu in self._gpus)]
+
+
+def _graph(do: Callable[[Tensor], None], size: int, context: FitContext) -> Recorded | None:
+    """The step as a CUDA graph, where there is a GPU."""
+    if not context.device.startswith("cuda"):
+        return None
+    from bench.graphs import Recorded
+
+    return Recorded(do, size, context.device)
 
 
 def scored(

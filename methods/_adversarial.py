@@ -47,19 +47,23 @@ class FreshStart:
     """Gives a discriminator new weights when its loss says that it has won outright, without asking the host.
 
     The authors read the loss in every step. Here a new draw lies ready, another one every epoch, and is taken on the
-    device.
+    device. It is made on the host, for every device to have the same.
     """
 
     def __init__(self, discriminator: Discriminator, context: FitContext) -> None:
         self._discriminator = discriminator
         self._context = context
         self._fresh = copy.deepcopy(discriminator)
+        self._drawn = copy.deepcopy(discriminator).to_empty(device="cpu")
         self.draw(0)
 
+    @torch.no_grad()
     def draw(self, epoch: int) -> None:
         """Draw the weights that a collapse after this epoch would take."""
         with seeded(self._context, "fresh start", epoch):
-            initialise(self._fresh)
+            initialise(self._drawn)
+        for fresh, drawn in zip(self._fresh.parameters(), self._drawn.parameters(), strict=True):
+            fresh.copy_(drawn)
 
     @torch.no_grad()
     def take_where(self, collapsed: Tensor) -> None:

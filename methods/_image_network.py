@@ -41,6 +41,8 @@ class ImageNetwork(EpochMethod, Generic[Networks]):
     score_in_train_mode: bool = False
 
     image_size = 32  # no hyperparameter, unless a subclass annotates it
+    capturable = True
+    """Whether the step may become a CUDA graph; see ``bench.training.train``."""
 
     @abstractmethod
     def build(self, channels: int) -> Networks:
@@ -76,6 +78,7 @@ class ImageNetwork(EpochMethod, Generic[Networks]):
             batch_size=self.batch_size,
             context=context,
             prepare=self.prepare,
+            capturable=self.capturable,
         )
 
     def used(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from bench.methods._autoencoder_networks import EncoderDecoderMethod, distances
 from bench.training import Step, autocast, minimise
 
 
-@method(version="1")
+@method(version="1", gpu_memory=1.0)
 class Autoencoder(EncoderDecoderMethod[nn.Sequential]):
     """Anomaly score: ‖x − D(E(x))‖, which is also the loss. Parameters as for shared_ae."""
 

@@ -23,7 +23,7 @@ Inputs = NDArray[np.float32]
 """Scaled images, (n, height, width, channels)."""
 
 
-@method(version="1")
+@method(version="1", gpu_memory=1.0)
 class DeepSVDD(EpochMethod):
     """Distance to the centre c in the network's output space.
 
@@ -125,7 +125,7 @@ class DeepSVDD(EpochMethod):
             loss = self.radius.square() + slack / self.nu  # eq. 3
             minimise(loss, optimiser)
             quantile = torch.quantile(distance.detach().sqrt(), 1 - self.nu)
-            self.radius = torch.where(n > 10, quantile, self.radius)
+            self.radius.copy_(torch.where(n > 10, quantile, self.radius))
             return {"soft_boundary": loss}
 
         return self._epochs(self.network, step, optimiser, inputs, self.epochs, self.milestone, context)
@@ -149,9 +149,10 @@ class DeepSVDD(EpochMethod):
             context=context,
             prepare=unchanged,
             drop_last=False,
+            capturable=True,
         )
         for epoch in training:
             yield epoch
             if epoch.number == milestone:
                 for group in optimiser.param_groups:
-                    group["lr"] *= 0.1
+                    group["lr"] *= 0.1  # in place, where it is a tensor

@@ -64,7 +64,7 @@ class Generator(nn.Module):
         return x_hat, z, self.encoder2(x_hat)
 
 
-@method(version="1", published_used=("test labels, to choose the epoch", BATCH_STATISTICS))
+@method(version="1", gpu_memory=1.0, published_used=("test labels, to choose the epoch", BATCH_STATISTICS))
 class GANomaly(AdversarialMethod[Generator]):
     """Anomaly score: the mean squared difference of z and ẑ (eq. 6 without its scaling over the test set).
 

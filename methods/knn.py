@@ -11,7 +11,7 @@ from bench.images import flattened
 from bench.method import FitContext, Images, Method, Scores, method
 
 
-@method(version="1")
+@method(version="1", cpu_only=True)
 class NearestNeighbours(Method):
     """``neighbours`` is k; ``distance`` is that to the k-th (``largest``), or the mean over all k (``mean``)."""
 

@@ -8,7 +8,7 @@ from bench.images import flattened
 from bench.method import FitContext, Images, Method, Scores, method
 
 
-@method(version="1")
+@method(version="1", cpu_only=True)
 class MeanImage(Method):
     """Mean squared difference from the mean of the training images."""
 

@@ -24,7 +24,7 @@ Rows = NDArray[np.float32]
 """Preprocessed images, (n, features)."""
 
 
-@method(version="1", published_used=("test labels, to choose γ",))
+@method(version="1", cpu_only=True, published_used=("test labels, to choose γ",))
 class OneClassSVM(Method):
     """Distance to the boundary that holds all but a share ν of the training images.
 

@@ -11,7 +11,7 @@ from bench.images import flattened
 from bench.method import FitContext, Images, Method, Scores, method
 
 
-@method(version="1")
+@method(version="1", cpu_only=True)
 class PrincipalComponents(Method):
     """What the leading principal components of the training images cannot explain of an image.
 

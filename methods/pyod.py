@@ -60,6 +60,10 @@ class PyOD(Method):
         parameters = {name: default for name, default in _parameters(given.get("model")).items() if name not in HARNESS}
         return parameters | ({"random_state": None} if "random_state" in parameters else {})
 
+    @classmethod
+    def needs_no_gpu(cls, given: Mapping[str, Value]) -> bool:
+        return "device" not in _parameters(given.get("model"))
+
     def hyperparameters(self) -> dict[str, Value]:
         return {"model": self.model, **shown(self.further_parameters({"model": self.model}), self.parameters)}
 

@@ -33,7 +33,7 @@ class Networks(nn.Module):
             self.d2 = decoder()
 
 
-@method(version="2")
+@method(version="2", gpu_memory=1.0)
 class SharedAE(EncoderDecoderMethod[Networks]):
     """Two EDE structures with shared encoders, two-phase training, and a score in latent space alone.
 

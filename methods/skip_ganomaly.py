@@ -74,7 +74,7 @@ def _judge(channels: int, width: int, latent: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Conv2d(latent, 1, 3, 1, 1, bias=False))
 
 
-@method(version="1", published_used=("test labels, to choose the epoch", BATCH_STATISTICS))
+@method(version="1", gpu_memory=1.5, published_used=("test labels, to choose the epoch", BATCH_STATISTICS))
 class SkipGANomaly(AdversarialMethod[Generator]):
     """Anomaly score: λ · mean (x − x̂)² + (1 − λ) · mean (f(x) − f(x̂))², f the discriminator's features (eq. 6).
 

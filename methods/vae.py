@@ -46,7 +46,7 @@ def negative_log_likelihood(x: Tensor, reconstruction: Tensor, log_deviation: Te
     )
 
 
-@method(version="1")
+@method(version="1", gpu_memory=1.0)
 class VAE(EncoderDecoderMethod[Networks]):
     """Anomaly score: the negative evidence lower bound, −log p(x|z) + KL, at the posterior's mean.
 
@@ -84,11 +84,11 @@ class VAE(EncoderDecoderMethod[Networks]):
 
     def _importance_weighted(self, x: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
         """−log of the mean of p(x|z) p(z) / q(z|x) over samples z = μ + σ ε, with the same ε for every image."""
-        generator = torch.Generator(x.device).manual_seed(0)
+        generator = torch.Generator().manual_seed(0)  # on the host: the same samples on every device
         deviation = (0.5 * log_variance).exp()
         weights = []
         for _ in range(self.importance_samples):
-            noise = torch.randn(mean.shape[1:], generator=generator, device=x.device)
+            noise = torch.randn(mean.shape[1:], generator=generator).to(x.device)
             z = mean + deviation * noise
             prior_over_posterior = 0.5 * (noise.square() + log_variance - z.square()).flatten(1).sum(dim=1)
             likelihood = -negative_log_likelihood(x, self.networks.decoder(z), self.networks.log_deviation)
@@ -98,12 +98,11 @@ class VAE(EncoderDecoderMethod[Networks]):
     def step(self, context: FitContext) -> Step:
         nets = self.networks
         optimiser = self.adam(nets.parameters())
-        generator = torch.Generator(context.device).manual_seed(context.seed)
 
         def step(x: Tensor, n: Tensor) -> dict[str, Tensor]:
             with autocast(context):
                 mean, log_variance = nets.posterior(x)
-                noise = torch.randn(mean.shape, generator=generator, device=x.device)
+                noise = torch.randn(mean.shape, device=x.device)
                 reconstruction = nets.decoder(mean + (0.5 * log_variance).exp() * noise)
             misfit = negative_log_likelihood(x, reconstruction.float(), nets.log_deviation).mean()
             divergence = kl(mean.float(), log_variance.float()).mean()

@@ -38,7 +38,7 @@ def estimated(project: Project) -> Any:
 
     def seconds(*records: Record, device: str = "cpu", **job: Any) -> float | None:
         asked = make_job(**{"dataset": "animals", "method": "mean", "normal_class": "ape", **job})
-        return Estimates(records, workspace, device).seconds(asked)
+        return Estimates(records, workspace, lambda job: device).seconds(asked)
 
     return seconds
 

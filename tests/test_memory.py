@@ -9,7 +9,7 @@ import pytest
 PROGRAM = """
 import torch
 from pathlib import Path
-from bench.execution import memory
+from bench import device
 
 def resident():
     return 4096 * int(Path("/proc/self/statm").read_text().split()[1])
@@ -19,7 +19,7 @@ held = [torch.ones(25_000) for _ in range(2000)]
 last = torch.ones(25_000)  # lies above all the others, so that they are not given back of themselves
 del held
 kept = resident() - before
-memory.release("cpu")
+device.release("cpu")
 print(kept, resident() - before)
 """
 

@@ -26,8 +26,8 @@ def rerun(
     and libraries, and within 0.005 elsewhere.
     """
     from bench.execution.again import again
-    from bench.execution.executor import open_executor
     from bench.execution.observers import Observer
+    from bench.execution.opening import open_executor
     from bench.report.request import find_record
     from bench.workspace import open_workspace
 

@@ -78,7 +78,7 @@ def run(
     Stopped at any time, the same command goes on where it was. Exit code 1: some jobs failed (each is named).
     """
     from bench.execution import run as execution
-    from bench.execution.executor import open_executor
+    from bench.execution.opening import open_executor
     from bench.jobs import Request, expand
     from bench.workspace import open_workspace
 

@@ -14,41 +14,47 @@ from bench.errors import PluginUnavailable
 from bench.execution.observers import Observer
 from bench.jobs import Job
 from bench.protocols import protocol
-from bench.specs import Value, parse_spec
+from bench.registry import Registry
+from bench.specs import Spec, Value, parse_spec
 from bench.store import Record
 from bench.workspace import Workspace
 
 EXPECTED = "expected_seconds"
 """Name, in a record's provenance, of what its job was expected to take."""
 
-GPU_ROOM = 1.3
-"""How much more of a GPU's memory a job takes than its tensors do at their peak."""
+RESERVED_ROOM = 1.1
+"""How much more of a GPU's memory a job may take than torch had reserved for another one like it."""
+TENSORS_ROOM = 1.3
+"""How much more than its tensors held at their peak, for a record that tells no more."""
+LEAST_GROWTH = 0.25
+"""What smaller hyperparameters leave of the memory of the default ones, at the least: libraries take some of it."""
 
 
 class Estimates:
-    """Expected seconds of jobs on one kind of device, ``cpu`` or ``cuda``.
+    """Expected seconds of jobs, each on the device that ``device_of`` says: ``cpu`` or ``cuda``.
 
-    The nearest of these that has records, as the median over them: the same spec, dataset and training cap; the same
-    method there, per epoch and training image; the same method on other data, likewise.
+    The nearest of these that has records of that device, as the median over them: the same spec, dataset and training
+    cap; the same method there, per epoch and training image; the same method on other data, likewise.
     """
 
-    def __init__(self, records: Iterable[Record], workspace: Workspace, device: str) -> None:
+    def __init__(self, records: Iterable[Record], workspace: Workspace, device_of: Callable[[Job], str]) -> None:
         self._workspace = workspace
+        self._device_of = device_of
         self._known: dict[tuple[str, ...], list[float]] = defaultdict(list)
         self._medians: dict[tuple[str, ...], float] = {}
         self._work: dict[tuple[object, ...], float] = {}
         for record in records:
-            if record.status == "done" and device_kind(record) == device:
+            if record.status == "done":
                 seconds = seconds_of(record)
                 rate = seconds / (_epochs(record.parameters) * record.split["train"])
-                same, there, anywhere = _likenesses(record.job)
+                same, there, anywhere = _likenesses(record.job, device_kind(record))
                 self._known[same].append(seconds)
                 self._known[there].append(rate)
                 self._known[anywhere].append(rate)
 
     def seconds(self, job: Job) -> float | None:
         """What the job is expected to take; None where no record tells."""
-        same, *others = _likenesses(job)
+        same, *others = _likenesses(job, self._device_of(job))
         if same in self._known:
             return self._median(same)
         for likeness in others:
@@ -130,26 +136,36 @@ class GpuNeeds(Observer):
     """
 
     def __init__(self, records: Iterable[Record]) -> None:
-        self._peaks: dict[tuple[str, ...], float] = {}
+        self._needs: dict[tuple[str, ...], float] = {}
         for record in records:
             self.ended(record)
 
     def bytes(self, job: Job) -> float | None:
-        """Bytes, with room for what torch keeps beside what it uses; None where no record tells."""
+        """Bytes, with some room; None where no record tells."""
         near, far = self._likenesses(job)
-        peak = self._peaks.get(near, self._peaks.get(far))
-        return None if peak is None else peak * GPU_ROOM
+        return self._needs.get(near, self._needs.get(far))
 
     def ended(self, record: Record) -> None:
         if record.status == "done" and device_kind(record) == "cuda":
+            reserved = record.cost.get("reserved_memory_bytes")
+            need = record.cost["peak_memory_bytes"] * TENSORS_ROOM if reserved is None else reserved * RESERVED_ROOM
             for likeness in self._likenesses(record.job):
-                peak = float(record.cost["peak_memory_bytes"])
-                self._peaks[likeness] = max(peak, self._peaks.get(likeness, 0.0))
+                self._needs[likeness] = max(need, self._needs.get(likeness, 0.0))
 
     @staticmethod
     def _likenesses(job: Job) -> tuple[tuple[str, ...], tuple[str, ...]]:
         there = (job.method, job.precision, job.dataset)
         return (*there, job.spec), there
+
+
+def gpu_growth(spec: Spec, methods: Registry) -> float:
+    """How many times the memory of its method's default hyperparameters a spec takes, by its batches and networks."""
+    growth = 1.0
+    for name, field in methods.fields(spec.name, spec.parameters).items():
+        value, usual = spec.parameters.get(name, field.default), field.default
+        if name in ("batch_size", "width", "image_size") and isinstance(value, int) and isinstance(usual, int):
+            growth *= (value / usual) ** (2 if name == "image_size" else 1)
+    return max(LEAST_GROWTH, growth)
 
 
 @dataclass(frozen=True)
@@ -188,10 +204,11 @@ def device_kind(record: Record) -> str:
     return str(record.provenance.get("device", "cpu")).partition(":")[0]
 
 
-def _likenesses(job: Job) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+def _likenesses(job: Job, device: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """What jobs share that take equally long, or equally long for their work: from the nearest to the farthest."""
-    there = (job.method, job.precision, job.dataset, job.protocol)
-    return (*there, job.spec, str(job.max_train)), there, (job.method, job.precision)
+    anywhere = (device, job.method, job.precision)
+    there = (*anywhere, job.dataset, job.protocol)
+    return (*there, job.spec, str(job.max_train)), there, anywhere
 
 
 def _epochs(parameters: Mapping[str, Value]) -> float:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.device import kind
 from bench.execution.executor import Watch
 from bench.execution.messages import Outcome, Task
 from bench.execution.slots import Interrupted, Slot
@@ -22,7 +24,7 @@ class Local:
 
     @property
     def device(self) -> str:
-        return self.places[0].device.partition(":")[0]
+        return self.places[0].kind
 
     @property
     def slots(self) -> int:
@@ -35,24 +37,26 @@ class Local:
     def execute(self, tasks: Sequence[Task], stop: threading.Event, watch: Watch) -> None:
         from joblib import Parallel, delayed
 
-        waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
+        waiting: dict[str, queue.SimpleQueue[Task]] = {"cpu": queue.SimpleQueue(), "cuda": queue.SimpleQueue()}
         for task in tasks:
-            waiting.put(task)
+            waiting[kind(task.device) if self.device == "cuda" else "cpu"].put(task)
         used = self.places[: max(1, len(tasks))]
         Parallel(n_jobs=len(used), backend="threading")(delayed(_serve)(slot, waiting, stop, watch) for slot in used)
 
 
-def _serve(slot: Slot, waiting: queue.SimpleQueue[Task], stop: threading.Event, watch: Watch) -> None:
+def _serve(slot: Slot, waiting: Mapping[str, queue.SimpleQueue[Task]], stop: threading.Event, watch: Watch) -> None:
+    """Do what waits for such a slot, then what waits for a core alone."""
     try:
-        with Supervisor(slot) as supervisor:
-            while not stop.is_set():
-                try:
-                    task = waiting.get_nowait()
-                except queue.Empty:
-                    return
-                if watch.admit(task):
-                    outcome, attempts = _outcome(task, supervisor, stop, watch)
-                    watch.ended(task, outcome, attempts)
+        for place in (slot, slot.without_gpu()):
+            with Supervisor(place) as supervisor:
+                while not stop.is_set():
+                    try:
+                        task = waiting[place.kind].get_nowait()
+                    except queue.Empty:
+                        break
+                    if watch.admit(task):
+                        outcome, attempts = _outcome(task, supervisor, stop, watch)
+                        watch.ended(task, outcome, attempts)
     except Interrupted:
         return
     except BaseException:
@@ -66,9 +70,11 @@ def _outcome(
     """What a task came to, and its earlier attempts. The second attempt has its GPU to itself."""
     slot, attempts = supervisor.slot, []
     for alone in (False, True):
-        with slot.held(watch.gpu_memory(task), stop, alone):
+        with slot.held(lambda: watch.gpu_memory(task), stop, alone) as hold:
             watch.started(slot.name, task)
             outcome = supervisor.run(task, lambda epoch: watch.epoch(task, epoch), stop)
+        if hold is not None:
+            outcome = dataclasses.replace(outcome, provenance={**outcome.provenance, "gpu_jobs": hold.most})
         if alone or not outcome.worth_repeating:
             break
         attempts.append(outcome.as_attempt)

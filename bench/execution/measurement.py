@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import device
 from bench.dataset import PreparedDataset, open_prepared
-from bench.errors import BenchError
-from bench.execution import memory
+from bench.errors import BenchError, unknown
 from bench.execution.messages import Outcome, Task
 from bench.fingerprint import source_fingerprint
 from bench.jobs import Job
-from bench.method import Epoch, EpochMethod, FitContext, Images, Method, Scores
+from bench.method import Epoch, EpochMethod, FitContext, Images, Method, Precision, Scores
 from bench.metrics import auroc, figures
 from bench.protocols import Split, protocol
 from bench.provenance import accelerator
@@ -29,8 +30,9 @@ from bench.store import Arrays, Status
 
 FEW = 16
 """Test images that are scored a second time, by themselves."""
-TOLERANCE = 1e-3
-"""Share of the range of the scores that a score may differ by when it is computed in another call."""
+TOLERANCE: dict[Precision, float] = {"fp32": 1e-3, "bf16": 1e-3, "tf32": 1e-2}
+"""Share of the range of the scores that a score may differ by when it is computed in another call; scores are computed
+in fp32 where the forward passes of training are in bf16."""
 SHOWN = 4
 """Test images of either kind whose reconstructions are kept."""
 
@@ -42,15 +44,23 @@ class Diverged(Exception):
 def measure(task: Task, report: Callable[[Epoch], None]) -> Outcome:
     """The outcome of a task; whatever the method raises becomes one. ``report`` is called after every epoch."""
     epochs: list[dict[str, Any]] = []
+    outcome = _ended(task, report, epochs)
+    try:
+        device.release(task.device)
+    except Exception:  # noqa: BLE001 - a GPU that has failed raises whatever it likes; the job's own reason is known
+        return dataclasses.replace(outcome, worn_out=True)
+    return outcome
+
+
+def _ended(task: Task, report: Callable[[Epoch], None], epochs: list[dict[str, Any]]) -> Outcome:
     try:
         return _measured(task, report, epochs)
     except Diverged as error:
         return Outcome("diverged", epochs=epochs, error={"type": "", "message": str(error)})
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and each becomes a record
-        status: Status = "oom" if _out_of_memory(error) else "failed"
-        return Outcome(status, epochs=epochs, error=describe(error))
-    finally:
-        memory.release(task.device)
+        failure = device.failure(error)
+        status: Status = "oom" if failure == "memory" else "failed"
+        return Outcome(status, epochs=epochs, error=describe(error), worn_out=failure is not None)
 
 
 def describe(error: BaseException) -> dict[str, Any]:
@@ -64,6 +74,8 @@ def describe(error: BaseException) -> dict[str, Any]:
 
 def _measured(task: Task, report: Callable[[Epoch], None], epochs: list[dict[str, Any]]) -> Outcome:
     job = task.job
+    precision = _precision(job.precision)
+    device.set_precision(task.device, precision)
     detector = _detector(task)
     dataset = _dataset(task.dataset_folder)
     if dataset.checksum != job.dataset_checksum:
@@ -72,12 +84,14 @@ def _measured(task: Task, report: Callable[[Epoch], None], epochs: list[dict[str
     test = dataset.images[split.test]
     seed = derive_seed("fit", job.method, dataset.name, job.protocol, job.normal_class, job.seed)
     clock = _Clock(task.device)
-    memory.reset_peak(task.device)
+    device.reset_peak(task.device)
+    captured = False
     with global_generators_seeded(seed):
-        context = FitContext(seed=seed, device=task.device, precision=_precision(job.precision))
+        context = FitContext(seed=seed, device=task.device, precision=precision, graphs=task.graphs)
         for epoch in _fitted(detector, dataset.images[split.train], context, clock):
             epochs.append({"epoch": epoch.number, "losses": dict(epoch.losses)})
             report(epoch)
+            captured |= epoch.captured
             if not epoch.finite:
                 losses = ", ".join(f"{name} {loss}" for name, loss in epoch.losses.items())
                 epochs[-1]["losses"] = dict.fromkeys(epoch.losses)  # JSON knows no NaN
@@ -87,9 +101,9 @@ def _measured(task: Task, report: Callable[[Epoch], None], epochs: list[dict[str
         fit_seconds = clock.lap()
         scores = _scores(detector, test)
         score_seconds = clock.lap()
-        peak_memory = memory.peak(task.device)
+        memory = device.peak(task.device)
         candidates = _oracle_candidates(detector, test, split.test_labels) if task.trace else []
-        used = _used(detector, test, scores)
+        used = _used(detector, test, scores, TOLERANCE[precision])
         reconstructions = _reconstructions(detector, test, split)
     return Outcome(
         status="done",
@@ -100,21 +114,21 @@ def _measured(task: Task, report: Callable[[Epoch], None], epochs: list[dict[str
             "score_seconds": score_seconds,
             "images_per_second": len(test) / max(score_seconds, 1e-9),
             "parameters": _parameter_count(detector),
-            "peak_memory_bytes": peak_memory,
+            **memory,
         },
         parameters=detector.hyperparameters(),
         epochs=epochs,
         traced=task.trace,
         oracle_candidates=candidates,
         ledger={"used": used, "published": list(detector.published_used)},
-        provenance=accelerator(task.device),
+        provenance={**accelerator(task.device), **({"cuda_graph": captured} if _is_on_gpu(task) else {})},
         arrays={"scores": scores, "labels": split.test_labels, "indices": split.test, **reconstructions},
     )
 
 
 def _detector(task: Task) -> Method:
     registry = _registry(tuple(task.plugin_folders))
-    if _loaded(registry, task.job.method) != task.job.fingerprint:
+    if _loaded(registry, task.job.method, device.kind(task.device)) != task.job.fingerprint:
         raise BenchError(f"the code of {task.job.method} changed since this run began; repeat the command")
     built: Method = registry.build(parse_spec(task.job.spec))
     return built
@@ -126,7 +140,7 @@ def _registry(plugin_folders: tuple[str, ...]) -> Registry:
 
 
 @functools.lru_cache(maxsize=64)
-def _loaded(registry: Registry, name: str) -> str:
+def _loaded(registry: Registry, name: str, kind: device.Kind) -> str:
     """The fingerprint of the code as this process imported it, which may not be what the file holds by now.
 
     What a method imports on first use is imported too: the first job of a worker must not seem slower than the next.
@@ -137,7 +151,7 @@ def _loaded(registry: Registry, name: str) -> str:
     if issubclass(cls, EpochMethod):
         from bench.training import warm_up
 
-        warm_up()
+        warm_up(kind)
     return fingerprint
 
 
@@ -178,11 +192,11 @@ def _oracle_candidates(detector: Method, test: Images, labels: NDArray[np.uint8]
     ]
 
 
-def _used(detector: Method, test: Images, scores: Scores) -> list[str]:
+def _used(detector: Method, test: Images, scores: Scores, tolerance: float) -> list[str]:
     """What the method declares, or what shows when a few of the images are scored by themselves."""
     declared = list(detector.used())
     alone = _scores(detector, test[:FEW])
-    if not declared and np.abs(alone - scores[:FEW]).max() > TOLERANCE * np.ptp(scores):
+    if not declared and np.abs(alone - scores[:FEW]).max() > tolerance * np.ptp(scores):
         return ["the other test images, or chance, in scoring"]
     return declared
 
@@ -216,25 +230,21 @@ def _parameter_count(detector: Method) -> int | None:
     return sum(parameters.values()) if modules else None
 
 
-def _precision(name: str) -> Any:
-    if name not in ("fp32", "bf16"):
-        raise BenchError(f"unknown precision {name!r}; known: bf16, fp32")
-    return name
+def _precision(name: str) -> Precision:
+    if name not in get_args(Precision):
+        raise unknown("precision", name, get_args(Precision))
+    return cast(Precision, name)
 
 
-def _out_of_memory(error: BaseException) -> bool:
-    import torch
-
-    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch on the CPU
+def _is_on_gpu(task: Task) -> bool:
+    return device.kind(task.device) == "cuda"
 
 
 class _Clock:
     """Seconds of computing: waits for the device, and can be paused."""
 
-    def __init__(self, device: str) -> None:
-        self._device = device
+    def __init__(self, place: str) -> None:
+        self._device = place
         self._spent = 0.0
         self._since: float | None = self._now()
 
@@ -254,8 +264,5 @@ class _Clock:
         return spent
 
     def _now(self) -> float:
-        if self._device.startswith("cuda"):
-            import torch
-
-            torch.cuda.synchronize(self._device)
+        device.synchronise(self._device)
         return time.perf_counter()

@@ -21,12 +21,15 @@ class Task:
     dataset_folder: Path
     plugin_folders: Sequence[str]
     device: str = "cpu"
+    """``cpu`` or ``cuda`` until a slot takes it, which knows which."""
+    graphs: bool = True
+    """Whether its training steps may be captured as CUDA graphs."""
     trace: bool = False
     timeout: float = math.inf
     """Seconds."""
     memory: float = math.inf
     """Bytes that the worker with all its processes may hold in main memory."""
-    gpu_memory: float = math.inf
+    gpu_memory: float | None = None
     """Bytes of a GPU that its method says it needs."""
 
 
@@ -46,13 +49,15 @@ class Outcome:
     error: dict[str, Any] | None = None
     over_limit: bool = False
     """Whether it was ended at its own memory limit, which another attempt would meet again."""
+    worn_out: bool = False
+    """Whether the process that did it is of no more use: its GPU failed under it, or its memory ran out."""
     provenance: dict[str, Any] = field(default_factory=dict)
     arrays: Arrays | None = None
 
     @property
     def worth_repeating(self) -> bool:
         """Whether it may have been the machine's fault, or that of a neighbour on the same GPU."""
-        return self.status in ("killed", "oom") and not self.over_limit
+        return (self.status in ("killed", "oom") or (self.status == "failed" and self.worn_out)) and not self.over_limit
 
     @property
     def as_attempt(self) -> dict[str, Any]:

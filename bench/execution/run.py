@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from bench import dataset as datasets
-from bench.errors import BenchError
-from bench.execution.estimates import EXPECTED, Accuracy, Estimates, GpuNeeds, accuracy
+from bench.errors import BenchError, PluginUnavailable
+from bench.execution.estimates import EXPECTED, Accuracy, Estimates, GpuNeeds, accuracy, gpu_growth
 from bench.execution.executor import Executor
 from bench.execution.messages import Outcome, Task
 from bench.execution.observers import Observer
@@ -44,6 +44,8 @@ class Plan:
     expected: dict[str, float] = field(default_factory=dict)
     accuracy: Accuracy | None = None
     gpu_needs: GpuNeeds = field(default_factory=lambda: GpuNeeds([]))
+    device: str = "cpu"
+    """Where jobs compute that can use a GPU: ``cpu`` or ``cuda``."""
 
 
 @dataclass
@@ -76,11 +78,11 @@ def plan(jobs: Sequence[Job], workspace: Workspace, device: str, rerun: Rerun = 
     """
     records, unreadable = Store(workspace.results).records()
     by_key = {record.job.key: record for record in records}
-    found = Plan(jobs, unreadable=unreadable, accuracy=accuracy(records), gpu_needs=GpuNeeds(records))
+    found = Plan(jobs, unreadable=unreadable, accuracy=accuracy(records), gpu_needs=GpuNeeds(records), device=device)
     found.records = {job.key: by_key[job.key] for job in jobs if job.key in by_key}
     found.pending = [job for job in jobs if _wanted(found.records.get(job.key), rerun, trace)]
     if found.pending:
-        estimates = Estimates(records, workspace, device)
+        estimates = Estimates(records, workspace, lambda job: _device_of(job, workspace, device))
         known = {job.key: estimates.seconds(job) for job in found.pending}
         found.expected = {key: seconds for key, seconds in known.items() if seconds is not None}
         found.pending.sort(key=lambda job: _place(found.expected.get(job.key), job, estimates))
@@ -96,7 +98,7 @@ def prepare(planned: Plan, workspace: Workspace, options: Options) -> list[Task]
 
     Raises BenchError where a dataset was altered or the results folder cannot be written, before anything is computed.
     """
-    tasks = _tasks(planned.pending, workspace, options)
+    tasks = _tasks(planned, workspace, options)
     if tasks:
         Store(workspace.results).require_writable()
     return tasks
@@ -142,7 +144,7 @@ class _Recorder:
             return False
         return True
 
-    def gpu_memory(self, task: Task) -> float:
+    def gpu_memory(self, task: Task) -> float | None:
         measured = self._planned.gpu_needs.bytes(task.job)
         return task.gpu_memory if measured is None else measured
 
@@ -171,12 +173,14 @@ class Options:
 
     ``timeout``: seconds a job may take (None: its method's or bench.toml's). ``max_seconds``: seconds that the run has;
     no job starts that is not expected to end by then. ``memory``: GB a job's worker may hold, given as ``timeout`` is.
+    ``graphs``: whether GPUs may replay training steps as graphs.
     """
 
     timeout: float | None = None
     memory: float | None = None
     max_seconds: float = math.inf
     trace: bool = False
+    graphs: bool = True
     rerun: Rerun = "missing"
 
 
@@ -203,25 +207,39 @@ def _done_elsewhere(store: Store, task: Task) -> Record | None:
     return None
 
 
-def _tasks(jobs: Sequence[Job], workspace: Workspace, options: Options) -> list[Task]:
+def _tasks(planned: Plan, workspace: Workspace, options: Options) -> list[Task]:
     folders = {}
-    for spec in dict.fromkeys(job.dataset for job in jobs):
+    for spec in dict.fromkeys(job.dataset for job in planned.pending):
         prepared = workspace.dataset(parse_spec(spec))
         datasets.verify(prepared)
         folders[spec] = prepared.folder
-    limits = {name: _limits(name, workspace, options) for name in dict.fromkeys(job.method for job in jobs)}
+    limits = {spec: _limits(spec, workspace, options) for spec in dict.fromkeys(job.spec for job in planned.pending)}
     return [
         Task(
             job=job,
             dataset_folder=folders[job.dataset],
             plugin_folders=workspace.config.plugins.methods,
+            device=_device_of(job, workspace, planned.device),
+            graphs=options.graphs,
             trace=options.trace,
-            timeout=limits[job.method].timeout,
-            memory=limits[job.method].memory,
-            gpu_memory=limits[job.method].gpu_memory,
+            timeout=limits[job.spec].timeout,
+            memory=limits[job.spec].memory,
+            gpu_memory=limits[job.spec].gpu_memory,
         )
-        for job in jobs
+        for job in planned.pending
     ]
+
+
+def _device_of(job: Job, workspace: Workspace, device: str) -> str:
+    """``cpu`` where the job's method uses no GPU, else what the run computes on."""
+    if device == "cpu":
+        return device
+    spec = parse_spec(job.spec)
+    try:
+        method: type[Method] = workspace.methods.load(spec.name)
+    except PluginUnavailable:  # the job will say so itself, and needs no GPU for that
+        return "cpu"
+    return "cpu" if method.needs_no_gpu(spec.parameters) else device
 
 
 class _Limits(NamedTuple):
@@ -229,21 +247,25 @@ class _Limits(NamedTuple):
 
     timeout: float
     memory: float
-    gpu_memory: float
+    gpu_memory: float | None
 
 
-def _limits(method: str, workspace: Workspace, options: Options) -> _Limits:
+def _limits(text: str, workspace: Workspace, options: Options) -> _Limits:
     """From the command line, else from the method, else from bench.toml."""
+    spec = parse_spec(text)
+    growth = 1.0
     try:
-        declared: type[Method] | None = workspace.methods.load(method)
+        declared: type[Method] | None = workspace.methods.load(spec.name)
+        growth = gpu_growth(spec, workspace.methods)
     except BenchError:  # the job will say so itself
         declared = None
     timeouts = (options.timeout, declared.timeout if declared else None, workspace.config.timeout)
     gigabytes = (options.memory, declared.memory if declared else None, workspace.config.memory)
+    on_gpu = declared.gpu_memory if declared else None
     return _Limits(
         timeout=next(each for each in timeouts if each is not None),
         memory=next((1e9 * each for each in gigabytes if each is not None), math.inf),
-        gpu_memory=1e9 * declared.gpu_memory if declared and declared.gpu_memory is not None else math.inf,
+        gpu_memory=1e9 * on_gpu * growth if on_gpu is not None else None,
     )
 
 

@@ -17,6 +17,8 @@ from multiprocessing import Pipe
 from types import TracebackType
 from typing import IO, Any, Protocol, Self
 
+import psutil
+
 from bench.execution.messages import Outcome, Ready, Task
 from bench.execution.processes import family, kill, resident
 from bench.execution.slots import TICK_SECONDS, Interrupted, Slot
@@ -35,6 +37,10 @@ SAME_SUMS = {SUMMATION_ORDER: "AVX2,STRICT"}
 same on both, bit for bit. AMD's are not told so: for MKL the words mean another order there."""
 GRACE_SECONDS = 2.0
 """Between asking a worker to end and killing it."""
+DEATH_SECONDS = 30.0
+"""How long a killed worker is waited for: one that hangs in the kernel, on a device that failed, may never be gone."""
+FAMILY_SECONDS = 1.0
+"""How often a worker's child processes are looked for: that takes a look at all processes of the machine."""
 
 
 def worker_environment() -> dict[str, str]:
@@ -90,7 +96,7 @@ class Supervisor:
             outcome = self._buried(death)
         except TimeoutError:
             outcome = self._buried(_TimedOut(f"took longer than {task.timeout:g} s"))
-        if outcome.status == "oom":  # what the method had allocated may still be held
+        if outcome.status == "oom" or outcome.worn_out:  # what the method had allocated may still be held
             self._end_worker()
         return outcome
 
@@ -153,6 +159,8 @@ class _Worker:
     """One child process in a session of its own, the pipe to it, and the end of its output."""
 
     def __init__(self, slot: Slot) -> None:
+        self._family: list[psutil.Process] = []
+        self._counted = -FAMILY_SECONDS
         self.connection, theirs = Pipe()
         self.log: collections.deque[bytes] = collections.deque()
         fixed = {"PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
@@ -195,12 +203,14 @@ class _Worker:
 
     def memory(self) -> int:
         """Bytes of main memory that the worker and the processes below it hold."""
-        return resident(family(self.process.pid))
+        if time.monotonic() >= self._counted + FAMILY_SECONDS:
+            self._family, self._counted = family(self.process.pid), time.monotonic()
+        return resident(self._family)
 
     def end(self) -> str:
         """End it with all that its methods have started; returns the end of what it printed."""
         started = family(self.process.pid)
-        for number, patience in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, None)):
+        for number, patience in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, DEATH_SECONDS)):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, number)
             try:
@@ -208,6 +218,8 @@ class _Worker:
             except subprocess.TimeoutExpired:
                 continue
         kill(started)
+        if self.process.poll() is None:
+            self.log.append(f"\nprocess {self.process.pid} does not end; it is left behind\n".encode())
         self.connection.close()
         self._reader.join(timeout=1.0)
         return self.output()
