@@ -35,16 +35,22 @@ def source_fingerprint(plugin: Plugin) -> str:
 
     Installed libraries do not count: their versions are a record's provenance.
     """
-    if plugin.file is None:
-        return ""
     digest = hashlib.sha256()
-    for file in [plugin.file, *closure(plugin.file, plugin.module, _harness(), WITHOUT_NUMBERS)]:
+    files = source_files(plugin)
+    for file in files:
         digest.update(f"\n# {file.name}\n".encode())
         try:
             digest.update(_code(file, file.stat().st_mtime_ns).encode())
         except OSError as error:  # the registry shows such a plugin as unavailable; it must not hinder others
             digest.update(f"unreadable: {type(error).__name__}".encode())
-    return digest.hexdigest()
+    return digest.hexdigest() if files else ""
+
+
+def source_files(plugin: Plugin) -> list[Path]:
+    """A plugin's file, and those of the harness and of shared parts that it imports; none for one that has no file."""
+    if plugin.file is None:
+        return []
+    return [plugin.file, *closure(plugin.file, plugin.module, _harness(), WITHOUT_NUMBERS)]
 
 
 @functools.cache

@@ -14,11 +14,15 @@ from bench.dataset import PreparedDataset
 from bench.errors import BenchError, DataMissing, PluginUnavailable, unknown
 from bench.fingerprint import source_fingerprint
 from bench.protocols import Protocol, protocol
+from bench.randomness import derive_seed
 from bench.specs import Spec, Value, parse_spec, parse_specs, parse_value
 from bench.workspace import Workspace
 
-SCHEMA = 1
-"""Version of the key and the record; an older record is migrated when it is read."""
+SCHEMA = 2
+"""Version of the key and the record. An older record keeps its own, from which its key follows and its seed.
+
+1: seeds of 63 bits. 2: of 32.
+"""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Job:
     profile: str
     max_train: int | None = None
     precision: str = "fp32"
+    schema: int = SCHEMA
 
     @functools.cached_property
     def key(self) -> str:
@@ -50,8 +55,15 @@ class Job:
         The profile counts so that a record belongs to one profile. Library versions and hardware do not count; they
         are the record's provenance. The label does not: it follows from the spec and the profile.
         """
-        facts = {"schema": SCHEMA, **{name: getattr(self, name) for name in _KEY_FIELDS}}
+        facts = {name: getattr(self, name) for name in _KEY_FIELDS}
         return hashlib.sha256(_CANONICAL.encode(facts).encode()).hexdigest()[:32]
+
+    @property
+    def fit_seed(self) -> int:
+        """The seed of the method's randomness: the same for every setting of it, another for each class and seed."""
+        dataset, _, _ = self.dataset.partition("(")
+        seed = derive_seed("fit", self.method, dataset, self.protocol, self.normal_class, self.seed)
+        return seed if self.schema == 1 else seed % 2**32
 
     @property
     def title(self) -> str:

@@ -52,8 +52,10 @@ class Epoch:
     losses: Mapping[str, float] = field(default_factory=dict)
     scorable: bool = True
     """Whether the method can score now; not while it is being pretrained."""
+    steps: int = 0
+    """How many training steps it took, where that is known."""
     captured: bool = False
-    """Whether its steps ran as a CUDA graph."""
+    """Whether these ran as a CUDA graph."""
 
     @property
     def finite(self) -> bool:

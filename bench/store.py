@@ -1,7 +1,8 @@
-"""Records on disk: ``<results>/<dataset>/<protocol>/<method>/<key>.json`` and, beside it, ``<key>.npz`` with scores.
+"""Records on disk: ``<results>/<dataset>/<protocol>/<method>/<key>.json`` and, beside it, a file with the scores.
 
-Every file is written under a name of its own, flushed to disk, then renamed over its final name. The scores go first;
-the JSON is the commit mark. So a killed run leaves no half record, and two runs may share a folder.
+Every file is written under a name of its own, flushed to disk, then renamed to its final name. The scores go first,
+under a name that tells their content, and the JSON is the commit mark. So a killed run leaves no half record and no
+record that has lost its scores, and two runs may share a folder.
 """
 
 from __future__ import annotations
@@ -12,116 +13,28 @@ import dataclasses
 import gc
 import hashlib
 import io
-import json
 import os
 import re
 import socket
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, get_args
 
 import numpy as np
-import pydantic_core
-from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.jobs import SCHEMA, Job
-
-Status = Literal["done", "failed", "diverged", "timeout", "oom", "killed", "skipped"]
-"""How a job ended. Only ``done`` has scores."""
-STATUSES = get_args(Status)
+from bench.jobs import Job
+from bench.record import Arrays, Record
 
 LEFTOVER_SECONDS = 3600.0
 """How old a half written file must be to count as left behind."""
 
-Arrays = Mapping[str, NDArray[Any]]
-"""``scores`` (n,) float, ``labels`` (n,) 0 normal or 1 anomalous, ``indices`` (n,) into the dataset's images.
-
-Where the method makes images anew, also those of a few test images: ``reconstructed`` (k, height, width, channels)
-uint8, and ``reconstructed_indices`` (k,) into the dataset's images.
-"""
-
 
 class RecordUnreadable(BenchError):
     """A file in the results folder is no valid record; the message names it and says what to do."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """What one job left behind."""
-
-    job: Job
-    status: Status
-    split: dict[str, Any] = field(default_factory=dict)
-    """``fingerprint``, the dataset's number of the normal class (``normal_label``), how many classes can be normal
-    (``normal_classes``), and the number of ``train``, ``test`` and ``anomalous`` images."""
-    metrics: dict[str, float] = field(default_factory=dict)
-    """Figures after the last epoch: ``auroc``, ``average_precision``, ``fpr_at_95_tpr``."""
-    cost: dict[str, Any] = field(default_factory=dict)
-    """``fit_seconds``, ``score_seconds``, ``images_per_second`` (scored), ``parameters``, ``peak_memory_bytes``."""
-    parameters: dict[str, Any] = field(default_factory=dict)
-    """Every hyperparameter with its value."""
-    epochs: list[dict[str, Any]] = field(default_factory=list)
-    """Mean losses of each epoch and, where it was traced, the test AUROC after it."""
-    traced: bool = False
-    """Whether the test AUROC was recorded after each epoch and for each candidate: what an oracle chooses from."""
-    oracle_candidates: list[dict[str, Any]] = field(default_factory=list)
-    """The method's candidates for hyperparameters that its authors chose by labels: ``parameters`` and ``auroc``."""
-    ledger: dict[str, list[str]] = field(default_factory=dict)
-    """What was used beyond normal training images: ``used`` by this job, ``published`` by the method's published
-    figures."""
-    error: dict[str, Any] | None = None
-    """``type``, ``message``, ``traceback`` and ``log`` (the last output) of a job that did not end well."""
-    attempts: list[dict[str, Any]] = field(default_factory=list)
-    """Earlier starts of the job that ended badly and were repeated."""
-    provenance: dict[str, Any] = field(default_factory=dict)
-    """Code, libraries, hardware, command and times."""
-    scores_sha256: str | None = None
-    """Checksum of the file with the scores."""
-
-    @property
-    def oracle(self) -> float | None:
-        """The best test AUROC over epochs and candidates, which only the test labels can choose; None if not traced."""
-        if not self.traced or "auroc" not in self.metrics:
-            return None
-        traced = [epoch["auroc"] for epoch in self.epochs if "auroc" in epoch]
-        return max([self.metrics["auroc"], *traced, *(each["auroc"] for each in self.oracle_candidates)])
-
-    @property
-    def reason(self) -> str:
-        """Why the job did not end well, in one line."""
-        if self.error is None:
-            return ""
-        kind, message = self.error.get("type", ""), str(self.error.get("message", "")).partition("\n")[0]
-        return f"{kind}: {message}" if kind else message
-
-    def to_json(self) -> str:
-        """The record as JSON text."""
-        facts = {"schema": SCHEMA, "key": self.job.key, **dataclasses.asdict(self)}
-        return json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str) -> Record:
-        """The record in a JSON text. Raises ValueError where it is none, or of a schema that is not known."""
-        facts = _parsed(text)
-        if not isinstance(facts, dict) or "schema" not in facts:
-            raise ValueError("not a record")
-        schema, key = facts.pop("schema"), facts.pop("key", None)
-        if schema != SCHEMA:
-            raise ValueError(f"schema {schema!r} is not known to this version, which writes {SCHEMA}; upgrade bench")
-        try:
-            record = cls(**{**facts, "job": Job(**facts["job"])})
-        except (TypeError, KeyError) as error:
-            raise ValueError(f"not a record: {error}") from error
-        if record.status not in STATUSES:
-            raise ValueError(f"unknown status {record.status!r}")
-        if record.job.key != key:
-            raise ValueError(f"its key {key!r} does not follow from its job")
-        return record
 
 
 class Store:
@@ -143,7 +56,7 @@ class Store:
 
     def path(self, job: Job) -> Path:
         """Where the record of a job is, or would be."""
-        return self.folder / _slug(job.dataset) / job.protocol / job.method / f"{job.key}.json"
+        return self.folder / _place(job)
 
     def get(self, job: Job) -> Record | None:
         """The record of a job; None where there is none. Raises RecordUnreadable where the file is damaged."""
@@ -156,15 +69,16 @@ class Store:
         packed = _packed(arrays) if arrays is not None else None
         if packed is not None:
             record = dataclasses.replace(record, scores_sha256=hashlib.sha256(packed).hexdigest())
-        # before anything is replaced: what JSON cannot hold fails here. A lone surrogate becomes its JSON escape
-        text = record.to_json().encode(errors="backslashreplace")
+        text = record.to_json().encode()  # before anything is replaced: what JSON cannot hold fails here
+        scores = _scores_path(path, record)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if packed is not None:
-                _replace(path.with_suffix(".npz"), packed)
+                _replace(scores, packed)
+            before = _named_scores(path)
             _replace(path, text)
-            if packed is None:
-                path.with_suffix(".npz").unlink(missing_ok=True)
+            if before != scores:
+                before.unlink(missing_ok=True)
         except OSError as error:
             raise BenchError(
                 f"cannot write to the results folder {self.folder}: {error}\n"
@@ -172,17 +86,29 @@ class Store:
                 "then repeat the command: it goes on where it stopped"
             ) from error
 
+    def scores_path(self, record: Record) -> Path:
+        """Where the per-image arrays of a record are."""
+        return _scores_path(self.path(record.job), record)
+
     def scores(self, record: Record) -> Arrays:
         """The per-image arrays of a record. Raises RecordUnreadable where they are absent or not those recorded."""
-        path = self.path(record.job).with_suffix(".npz")
+        path = self.scores_path(record)
         try:
             packed = path.read_bytes()
         except OSError as error:
             raise RecordUnreadable(f"scores {path} cannot be read: {error}") from error
         if hashlib.sha256(packed).hexdigest() != record.scores_sha256:
             raise RecordUnreadable(f"scores {path} are not those of its record; run the job again with --rerun all")
-        with np.load(io.BytesIO(packed)) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+        try:
+            with np.load(io.BytesIO(packed)) as file:
+                arrays = {name: file[name] for name in file.files}
+            if len({len(arrays[name]) for name in ("scores", "labels", "indices")}) != 1:
+                raise ValueError("scores, labels and indices are not of one length")
+        except (ValueError, KeyError, OSError, TypeError, zipfile.BadZipFile) as error:
+            raise RecordUnreadable(
+                f"scores {path} hold no scores: {error}; run the job again with --rerun all"
+            ) from error
+        return arrays
 
     def records(self) -> tuple[list[Record], list[RecordUnreadable]]:
         """Every record in the folder, in order of path, and what could not be read."""
@@ -198,18 +124,25 @@ class Store:
     def remove(self, record: Record) -> None:
         """Remove a record and its scores, the record first: scores without one are a leftover, not a damaged record."""
         path = self.path(record.job)
+        scores = _named_scores(path)
         path.unlink(missing_ok=True)
-        path.with_suffix(".npz").unlink(missing_ok=True)
+        scores.unlink(missing_ok=True)
 
     def leftovers(self) -> list[Path]:
-        """Files that killed runs left: half written ones, and scores without a record, at least an hour old.
+        """Files that killed runs left, at least an hour old: half written ones, and scores that no record names.
 
-        What is younger may belong to a run that is still writing.
+        What is younger may belong to a run that is still writing. What such a run removes meanwhile is left out.
         """
         before = time.time() - LEFTOVER_SECONDS
-        half = self.folder.glob("*/*/*/.*.tmp")
-        alone = (p for p in self.folder.glob("*/*/*/*.npz") if not p.with_suffix(".json").exists())
-        return sorted(path for path in (*half, *alone) if path.stat().st_mtime < before)
+        candidates = [*self.folder.glob("*/*/*/.*.tmp"), *self._unnamed_scores()]
+        return sorted(path for path in candidates if _modified(path) < before)
+
+    def _unnamed_scores(self) -> Iterator[Path]:
+        for scores in self.folder.glob("*/*/*/*.npz"):
+            path = scores.with_name(f"{scores.stem.partition('-')[0]}.json")
+            with contextlib.suppress(RecordUnreadable):  # whose they are cannot be told
+                if not path.exists() or scores != _scores_path(path, _read(path)):
+                    yield scores
 
     def find(self, prefix: str) -> Record:
         """The record whose key starts with ``prefix``. Raises BenchError where none or several do."""
@@ -238,21 +171,45 @@ def _slug(dataset: str) -> str:
 
 def _read(path: Path) -> Record:
     try:
-        record = Record.from_json(path.read_bytes().decode())
+        record = Record.from_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise RecordUnreadable(
             f"record {path} cannot be used: {error}\nremove it and repeat the run:  rm {path}"
         ) from error
     if record.job.key != path.stem:
         raise RecordUnreadable(f"record {path} belongs to another key, {record.job.key}; restore its name")
+    place = _place(record.job)
+    if path.parts[-4:-1] != place.parts[:3]:
+        raise RecordUnreadable(f"record {path} belongs elsewhere, to {place.parent}; move it there")
     return record
 
 
-def _parsed(text: str) -> Any:
+def _place(job: Job) -> Path:
+    """Where a job's record is, below the results folder."""
+    return Path(_slug(job.dataset), job.protocol, job.method, f"{job.key}.json")
+
+
+def _scores_path(path: Path, record: Record) -> Path:
+    """Where the scores of a record lie, beside its file: under their checksum, or as they were called at first."""
+    named = path.with_name(f"{path.stem}-{(record.scores_sha256 or 'none')[:16]}.npz")
+    at_first = path.with_suffix(".npz")
+    return at_first if record.scores_sha256 and not named.exists() and at_first.exists() else named
+
+
+def _named_scores(path: Path) -> Path:
+    """Where the scores of the record lie that a file holds now; a place where nothing is, if it holds none."""
+    with contextlib.suppress(RecordUnreadable):
+        if path.exists():
+            return _scores_path(path, _read(path))
+    return path.with_suffix(".none")
+
+
+def _modified(path: Path) -> float:
+    """When a file was changed last; now where it is gone."""
     try:
-        return pydantic_core.from_json(text, cache_strings="keys")  # in half the time of json
-    except ValueError:  # json takes lone surrogates too, and its message names what was expected
-        return json.loads(text)
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return time.time()
 
 
 @contextlib.contextmanager

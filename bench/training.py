@@ -10,19 +10,17 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench.graphs import recorded
 from bench.images import symmetric
 from bench.method import Epoch, FitContext
 from bench.randomness import derive_seed
-
-if TYPE_CHECKING:
-    from bench.graphs import Recorded
 
 Step = Callable[[Tensor, Tensor], Mapping[str, Tensor]]
 """One training step: (batch (b, channels, height, width) float, epoch number as a 0-d tensor) → losses by name.
@@ -65,18 +63,19 @@ def adam(
 ) -> torch.optim.Adam:
     """Adam with its update fused into one kernel.
 
-    On a GPU its rate is a tensor there, which a captured step reads anew each time: change it in place, as ``*=`` does.
+    Its rate is a tensor beside the parameters, which a captured step reads anew each time: change it in place, as
+    ``*=`` does.
     """
     weights = list(parameters)
     place = weights[0].device
-    on_gpu = place.type == "cuda"
+    precision = torch.float32 if place.type == "cuda" else torch.float64  # a kernel takes that, the CPU's a number
     return torch.optim.Adam(
         weights,
-        lr=torch.tensor(lr, device=place) if on_gpu else lr,
+        lr=torch.tensor(lr, dtype=precision, device=place),
         betas=betas,
         weight_decay=weight_decay,
         fused=place.type in ("cpu", "cuda"),
-        capturable=on_gpu,
+        capturable=place.type == "cuda",
     )
 
 
@@ -140,7 +139,7 @@ def train(
                 sums[name] = torch.zeros((), device=context.device)
             sums[name].add_(loss.detach())
 
-    graph = _graph(do, batches.size, context) if capturable and context.graphs else None
+    graph = recorded(do, batches.size, context.device) if capturable and context.graphs else None
     drawing = _Drawing(context)
     network.eval()
     for epoch in range(1, epochs + 1):
@@ -155,7 +154,8 @@ def train(
         network.eval()
         totals = torch.stack(list(sums.values())).tolist() if sums else []
         losses = {name: total / len(chosen) for name, total in zip(sums, totals, strict=True)}
-        yield Epoch(epoch, epochs, losses, captured=graph is not None and graph.replays)
+        captured = graph is not None and graph.replays
+        yield Epoch(epoch, epochs, losses, steps=len(chosen), captured=captured)
 
 
 class _Batches:
@@ -201,15 +201,6 @@ class _Drawing:
                 torch.manual_seed(self._seed)
             yield
             self._states = [torch.get_rng_state(), *(torch.cuda.get_rng_state(gpu) for gpu in self._gpus)]
-
-
-def _graph(do: Callable[[Tensor], None], size: int, context: FitContext) -> Recorded | None:
-    """The step as a CUDA graph, where there is a GPU."""
-    if not context.device.startswith("cuda"):
-        return None
-    from bench.graphs import Recorded
-
-    return Recorded(do, size, context.device)
 
 
 def scored(

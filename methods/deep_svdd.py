@@ -155,4 +155,4 @@ class DeepSVDD(EpochMethod):
             yield epoch
             if epoch.number == milestone:
                 for group in optimiser.param_groups:
-                    group["lr"] *= 0.1  # in place, where it is a tensor
+                    group["lr"] *= 0.1  # in place: it is a tensor

@@ -16,7 +16,8 @@ from typing import Any
 
 import psutil
 
-from bench.store import Record, Store
+from bench.record import Record
+from bench.store import Store
 
 PLUGINS = Path(__file__).parent / "plugins"
 TINY_AE = "shared_ae(batch_size=64,epochs=2,image_size=8,latent=4,width=4)"
@@ -154,8 +155,9 @@ class Bench:
 
     def files(self) -> dict[Path, tuple[int, bytes]]:
         """Time and content of every file that belongs to a record which is there."""
-        paths = [p.with_suffix(s) for p in self.store.folder.glob("*/*/*/[!.]*.json") for s in (".json", ".npz")]
-        return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in paths if path.exists()}
+        records = list(self.store.folder.glob("*/*/*/[!.]*.json"))
+        scores = [path for record in records for path in record.parent.glob(f"{record.stem}*.npz")]
+        return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in (*records, *scores)}
 
     def command(self, *arguments: str) -> list[str]:
         """The words of a command line."""

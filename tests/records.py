@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from bench.jobs import Job
 from bench.metrics import auroc
-from bench.store import Record, Store
+from bench.record import Record
+from bench.store import Store
 
 JOB: dict[str, Any] = {
     "method": "ocsvm",

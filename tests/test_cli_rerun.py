@@ -14,7 +14,7 @@ from cli import Bench
 from bench.execution import supervisor
 from bench.execution.supervisor import HUGE_PAGES, SAME_SUMS, worker_environment
 from bench.provenance import processor_facts
-from bench.store import Record
+from bench.record import Record
 
 
 def altered(bench: Bench, record: Record, **facts: Any) -> None:

@@ -12,7 +12,7 @@ from projects import Project
 from records import make_job, make_record
 
 from bench.execution.estimates import EXPECTED, Accuracy, Estimates, accuracy, makespan
-from bench.store import Record
+from bench.record import Record
 
 SECONDS = st.lists(st.floats(0.01, 1000), min_size=1, max_size=30)
 

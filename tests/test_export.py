@@ -13,9 +13,10 @@ import pytest
 from records import make_record
 
 from bench.errors import BenchError
+from bench.record import Record
 from bench.report.frame import frame, write
 from bench.report.selection import superseded
-from bench.store import Record, Store
+from bench.store import Store
 
 ARRAYS = {"scores": np.array([0.1, 0.2]), "labels": np.array([0, 1], np.uint8), "indices": np.arange(2)}
 
@@ -109,7 +110,7 @@ def test_leftovers_are_old_half_written_files_and_scores_without_a_record(tmp_pa
     for file in (old, young, alone):
         file.write_bytes(b"half")
     long_ago = time.time() - 7200
-    for file in (old, alone, store.path(kept.job).with_suffix(".npz")):
+    for file in (old, alone, store.scores_path(store.find(kept.job.key))):
         os.utime(file, (long_ago, long_ago))
     assert store.leftovers() == [old, alone]
 

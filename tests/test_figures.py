@@ -20,11 +20,12 @@ from records import make_record, put_quickstart, put_scored, scored
 
 from bench.cli.figures import figures
 from bench.errors import BenchError
+from bench.record import Record
 from bench.report.curves import roc_curves, score_histogram, training_curves
 from bench.report.figures import COLUMN, PAGE, cost, critical_difference, heatmap, look, save, seed_spread
 from bench.report.selection import Selection, select
 from bench.report.statistics import blocks, compare
-from bench.store import Record, Store
+from bench.store import Store
 
 LABELS = np.repeat([0, 1], [20, 60]).astype(np.uint8)
 ODD = "a_b(x='50% & #1 $y_z$ {w^2}')"

@@ -12,6 +12,7 @@ from records import make_job
 
 from bench.errors import BenchError, DataMissing
 from bench.jobs import Job, Request, expand, parse_seeds
+from bench.randomness import derive_seed
 from bench.workspace import Workspace
 
 SUITES = """
@@ -78,13 +79,20 @@ def refusal(workspace: Workspace, **request: Any) -> str:
 
 def test_the_key_of_a_job_stays_what_it_was() -> None:
     """Where this fails, every record there is would be made anew: on purpose, only with a new SCHEMA."""
-    assert make_job().key == "4bd4ba7cec807d1444822e24ccfed01b"
+    assert make_job(schema=1).key == "4bd4ba7cec807d1444822e24ccfed01b"
+    assert make_job().key == "65fc3e5bf0fb778f80e0f7ad94e0f4f5"
+
+
+def test_a_seed_has_32_bits_and_that_of_an_old_record_as_many_as_it_had() -> None:
+    assert make_job().fit_seed == make_job(spec="ocsvm(nu=0.2)", profile="cpu").fit_seed < 2**32
+    assert make_job(schema=1).fit_seed == derive_seed("fit", "ocsvm", "mnist", "official_split", "3", 0) > 2**32
+    assert len({make_job(seed=seed, normal_class=name).fit_seed for seed in range(3) for name in "01"}) == 6
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Job)])
 def test_the_key_follows_from_every_field_but_the_label(field: str) -> None:
     job = make_job()
-    values = {"protocol_version": 2, "seed": 1, "max_train": 100}
+    values = {"protocol_version": 2, "seed": 1, "max_train": 100, "schema": 1}
     other = dataclasses.replace(job, **{field: values.get(field, "other")})
     assert (other.key == job.key) == (field == "label")
 

@@ -22,11 +22,12 @@ from bench.cli.figures import figures
 from bench.dataset import PreparedDataset
 from bench.errors import BenchError, DataMissing
 from bench.protocols import Split, protocol
+from bench.record import Record
 from bench.report.figures import PAGE
 from bench.report.pictures import extremes, reconstructions, recorded_dataset, sample_sheet
 from bench.report.selection import Selection, select
 from bench.specs import parse_spec
-from bench.store import Record, Store
+from bench.store import Store
 from bench.workspace import Workspace, open_workspace
 
 FOUR = np.array([0, 0, 1, 1], np.uint8)

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 from cli import python_prints
 
-from bench.store import Record, Store
+from bench.record import Record
+from bench.store import Store
 
 HERE = Path(__file__).parent
 PACKAGE = HERE / "plugin_package"

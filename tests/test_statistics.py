@@ -23,10 +23,11 @@ from records import make_record, put_quickstart, scored
 
 from bench.cli.statistics import statistics
 from bench.errors import BenchError
+from bench.record import Record
 from bench.report.intervals import paired_auroc_test
 from bench.report.selection import Selection, select
 from bench.report.statistics import Blocks, Comparison, blocks, compare, critical_difference
-from bench.store import Record, Store
+from bench.store import Store
 
 matplotlib.use("Agg")
 

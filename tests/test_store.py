@@ -16,7 +16,8 @@ import pytest
 from records import make_job, make_record
 
 from bench.errors import BenchError
-from bench.store import Record, RecordUnreadable, Store
+from bench.record import Record
+from bench.store import RecordUnreadable, Store
 
 ARRAYS = {
     "scores": np.array([0.1, 1 / 3, -2.5e-7, 1e30], dtype=np.float32),
@@ -127,14 +128,15 @@ def test_the_reason_of_a_failure_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ('{"schema": 1, "jo', "Expecting|Unterminated"),
-        ("", "Expecting value"),
-        ("[]", "not a record"),
-        ('{"a": 1}', "not a record"),
-        ('{"schema": 1}', "not a record: 'job'"),
-        ('{"schema": 1, "job": {"method": "x"}, "status": "done"}', "not a record: .*missing"),
-        ('{"schema": 1, "job": 3, "status": "done"}', "not a record"),
-        (b"\xff\xfe", "codec can't decode"),
+        ('{"schema": 1, "jo', "no JSON: .*EOF"),
+        ("", "no JSON: .*EOF"),
+        ("[]", "not a record: Input should be an object"),
+        ('{"a": 1}', "not a record: .*required"),
+        ('{"schema": 1}', "not a record: key: Field required"),
+        ('{"schema": 1, "key": "", "job": {"method": "x"}, "status": "done"}', "not a record: job.*required"),
+        ('{"schema": 1, "key": "", "job": 3, "status": "done"}', "not a record: job"),
+        (b"\xff\xfe", "no JSON"),
+        ("[" * 100_000, "no JSON: .*recursion limit"),
     ],
 )
 def test_a_file_that_holds_no_record_is_named_with_what_to_do(store: Store, content: str | bytes, said: str) -> None:
@@ -149,10 +151,17 @@ def test_a_file_that_holds_no_record_is_named_with_what_to_do(store: Store, cont
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        ({"schema": 99}, "schema 99 is not known to this version, which writes 1; upgrade bench"),
+        ({"schema": 99}, "schema 99 is not known to this version, which writes 2; upgrade bench"),
         ({"key": "0" * 32}, "its key '0+' does not follow from its job"),
-        ({"status": "finished"}, "unknown status 'finished'"),
+        ({"status": "finished"}, "not a record: status: Input should be 'done', 'failed'"),
         ({"colour": "red"}, "not a record: .*colour"),
+        ({"metrics": None}, "not a record: metrics: "),
+        ({"metrics": {}}, "it is done, but has no figures"),
+        ({"metrics": {"auroc": "0.9"}}, "not a record: metrics.auroc: Input should be a valid number"),
+        ({"epochs": 5}, "not a record: epochs: "),
+        ({"epochs": [{"epoch": 1, "losses": [0.5]}]}, "not a record: epochs.0.losses: "),
+        ({"error": "boom"}, "not a record: error: "),
+        ({"provenance": {"libraries": 5}, "ledger": []}, "not a record: ledger: .*and 1 more"),
     ],
 )
 def test_a_record_that_was_altered_is_refused_with_the_reason(
@@ -193,7 +202,7 @@ def test_scores_that_are_not_those_recorded_are_refused(store: Store) -> None:
     store.put(make_record(), ARRAYS)
     record = store.get(make_job())
     assert record is not None
-    path = store.path(record.job).with_suffix(".npz")
+    path = store.scores_path(record)
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     with pytest.raises(RecordUnreadable, match=rf"{path.name} are not those of its record; .*--rerun all"):
         store.scores(record)
@@ -256,9 +265,59 @@ def test_a_write_that_breaks_off_after_the_scores_leaves_no_record(
     monkeypatch.setattr(Path, "replace", refuse_json)
     with pytest.raises(BenchError, match="No space left on device"):
         store.put(make_record(), ARRAYS)
-    assert files(store) == {f"{make_job().key}.npz"}
+    (left,) = files(store)
+    assert left.startswith(f"{make_job().key}-")
     assert store.records() == ([], [])
     assert store.get(make_job()) is None
+
+
+def test_a_write_that_breaks_off_leaves_the_record_before_with_its_scores(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put(make_record(), ARRAYS)
+    real = Path.replace
+
+    def refuse_json(source: Path, target: Path) -> Path:
+        if target.suffix == ".json":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(source, target)
+
+    monkeypatch.setattr(Path, "replace", refuse_json)
+    with pytest.raises(BenchError):
+        store.put(make_record(auroc=0.5), {**ARRAYS, "scores": ARRAYS["scores"] + 1})
+    record = store.get(make_job())
+    assert record is not None
+    assert np.array_equal(store.scores(record)["scores"], ARRAYS["scores"])
+
+
+def test_scores_under_the_name_that_they_had_at_first_are_read(store: Store) -> None:
+    store.put(make_record(), ARRAYS)
+    record = store.get(make_job())
+    assert record is not None
+    store.scores_path(record).rename(store.path(record.job).with_suffix(".npz"))
+    assert np.array_equal(store.scores(record)["scores"], ARRAYS["scores"])
+    assert store.leftovers() == []
+    store.put(make_record(auroc=0.2), {**ARRAYS, "scores": ARRAYS["scores"] + 1})
+    assert len(files(store)) == 2
+
+
+def test_a_record_that_lies_in_anothers_folder_is_refused(store: Store) -> None:
+    store.put(make_record())
+    path = store.path(make_job())
+    elsewhere = path.parent.with_name("vae") / path.name
+    elsewhere.parent.mkdir()
+    path.rename(elsewhere)
+    found, unreadable = store.records()
+    assert found == []
+    assert "belongs elsewhere, to mnist/official_split/ocsvm; move it there" in str(unreadable[0])
+
+
+def test_scores_that_are_none_are_refused_though_their_checksum_is_right(store: Store) -> None:
+    store.put(make_record(), {**ARRAYS, "labels": ARRAYS["labels"][:2]})
+    record = store.get(make_job())
+    assert record is not None
+    with pytest.raises(RecordUnreadable, match="not of one length"):
+        store.scores(record)
 
 
 def test_a_results_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path: Path) -> None:
@@ -280,7 +339,12 @@ def test_a_figure_that_is_no_number_is_not_written_and_changes_nothing(store: St
 def test_a_message_with_bytes_of_no_encoding_is_kept(store: Store) -> None:
     record = dataclasses.replace(make_record(status="failed"), error={"type": "", "message": "file \udcff"})
     store.put(record)
-    assert store.get(record.job) == record
+    back = store.get(record.job)
+    assert back is not None
+    assert back.reason == "file \\udcff"
+    path = store.path(record.job)  # as such bytes were written before
+    path.write_bytes(path.read_bytes().replace(b"\\\\udcff", b"\\udcff"))
+    assert store.get(record.job) == back
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -297,8 +361,9 @@ def test_many_threads_may_write_at_once(store: Store) -> None:
     found, unreadable = store.records()
     assert not unreadable
     assert sorted(record.job.seed for record in found) == [0, 1, 2, 3, 4]
-    assert all(round(record.metrics["auroc"] * 100) % 5 == record.job.seed for record in found)
-    assert len(files(store)) == 10
+    for record in found:  # each with the scores of whoever wrote it last
+        assert round(record.metrics["auroc"] * 100) % 5 == record.job.seed
+        assert store.scores(record)["scores"][0] == pytest.approx(record.metrics["auroc"] * 100)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -17,13 +17,13 @@ from typer.testing import CliRunner
 from bench.cli import app
 from bench.config import load_config
 from bench.errors import BenchError
+from bench.record import Record
 from bench.report import latex
 from bench.report.beside import with_published
 from bench.report.formats import rendered
 from bench.report.published import figures, of_table
 from bench.report.selection import select
 from bench.report.tables import Cell, Table, class_table, suite_table
-from bench.store import Record
 
 GOLDEN = Path(__file__).parent / "golden"
 FORMATS = {

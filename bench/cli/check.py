@@ -16,17 +16,20 @@ def check(
         typer.Option("--check", metavar="NAME", help="One check, with those that it needs; repeatable. Default: all."),
     ] = None,
     profile: Annotated[str, typer.Option(help="Set of parameters; those of the spec win.")] = "check",
+    device: Annotated[str, typer.Option(help="Where it is tried: cpu, cuda or cuda:N.")] = "cpu",
     config: options.Config = None,
 ) -> None:
     """Check that a method keeps the promises of a method: one line a check. Exit code 1: some failed."""
     from collections import Counter
 
+    from bench.execution.slots import find_slots
     from bench.testing.subject import open_subject
     from bench.testing.suite import Suite, ordered
     from bench.workspace import open_workspace
 
     ordered(names or ())  # an unknown name is told before anything is imported
-    subject = open_subject(spec, open_workspace(config), profile)
+    find_slots(device, workers=1)  # a device that is not there is told at once
+    subject = open_subject(spec, open_workspace(config), profile, device=device)
     endings: Counter[str] = Counter()
     for verdict in Suite(subject).verdicts(names or ()):
         endings[verdict.ending] += 1

@@ -13,8 +13,8 @@ from bench.cli import options
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
+    from bench.record import Record
     from bench.report.comparison import Comparison
-    from bench.store import Record
 
 
 def compare(

@@ -10,12 +10,13 @@ from bench.cli import options
 
 if TYPE_CHECKING:
     from bench.execution.again import Repetition
-    from bench.store import Record
 
 
 def rerun(
     key: Annotated[str, typer.Argument(help="A record's key, or its beginning.")],
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu, cuda or cuda:N (default: the kind that the record was made on).")
+    ] = None,
     results: options.Results = None,
     data: options.Data = None,
     config: options.Config = None,
@@ -33,17 +34,12 @@ def rerun(
 
     workspace = open_workspace(config, data, results)
     record = find_record(key, workspace)
-    typer.echo(f"{record.job.title}, profile {record.job.profile}; it took {_seconds(record):.0f} s when recorded")
-    with open_executor("local", None, device, workers=1) as executor:
+    typer.echo(f"{record.job.title}, profile {record.job.profile}; it took {record.seconds:.0f} s when recorded")
+    with open_executor("local", None, device or record.device, workers=1) as executor:
         repetition = again(record, workspace, executor, Observer())
     typer.echo(_told(repetition))
     if not repetition.holds:
         raise typer.Exit(1)
-
-
-def _seconds(record: Record) -> float:
-    """Of fitting and scoring; 0 for a record that does not tell."""
-    return float(sum(record.cost.get(part, 0.0) for part in ("fit_seconds", "score_seconds")))
 
 
 def _told(repetition: Repetition) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.execution.progress import Board
-    from bench.store import Record
+    from bench.record import Record
 
 LOOK_SECONDS = 1.0
 """How often ``--watch`` looks into the logs."""

@@ -15,9 +15,10 @@ from bench.execution.observers import Observer
 from bench.fingerprint import source_fingerprint
 from bench.jobs import Job
 from bench.protocols import protocol
+from bench.record import Record
 from bench.registry import Registry
 from bench.specs import Spec, parse_spec
-from bench.store import Record, Store
+from bench.store import Store
 from bench.workspace import Workspace
 
 ELSEWHERE = 0.005
@@ -66,7 +67,7 @@ def again(recorded: Record, workspace: Workspace, executor: Executor, observer: 
     job = as_of_today(recorded, workspace)
     with tempfile.TemporaryDirectory() as folder:
         elsewhere = dataclasses.replace(workspace, results=Path(folder))
-        planned = execution.Plan([job], [job])
+        planned = execution.Plan([job], [job], device=executor.device)
         options = execution.Options(trace=recorded.traced)
         tasks = execution.prepare(planned, elsewhere, options)
         store = Store(elsewhere.results)
@@ -118,7 +119,7 @@ def _other_job(recorded: Job, today: Job) -> Iterator[str]:
 
 
 def _other_machine(recorded: Record, today: Record) -> Iterator[str]:
-    for fact in ("cpu", "gpu", "device", "mkl_cbwr"):
+    for fact in ("cpu", "gpu", "device", "mkl_cbwr", "driver", "cudnn", "products"):
         before, now = (record.provenance.get(fact) for record in (recorded, today))
         if before != now:
             yield f"{fact}: {now}, the record's was {before}"

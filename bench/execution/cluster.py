@@ -14,11 +14,12 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, get_args
 
+from bench.device import Kind, gpus, kind
 from bench.errors import BenchError
 from bench.execution.executor import Watch
 from bench.execution.messages import Outcome, Task
@@ -40,6 +41,9 @@ IDLE_SECONDS = 30.0
 """How long a node keeps a worker for the next task."""
 EPOCH_SECONDS = 0.5
 """A node tells the driver of no more than one epoch in so many seconds."""
+
+
+_KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class NodeLost(Exception):
@@ -73,8 +77,8 @@ class Engine(Protocol):
     def silence(self) -> tuple[type[Exception], ...]:
         """What the other methods raise when the cluster itself does not answer any more."""
 
-    def room(self) -> int:
-        """How many tasks the nodes that are there run at a time."""
+    def room(self) -> Mapping[Kind, int]:
+        """How many tasks the nodes that are there run at a time, on cores and on GPUs."""
 
     def submit(self, task: Task, alone: bool) -> Hashable:
         """Hand over a task, which has a GPU to itself where it is alone."""
@@ -116,7 +120,7 @@ class Cluster:
     def __init__(self, engine: Engine, workers: int | None = None) -> None:
         self._engine = engine
         self._workers = workers
-        self._room = 0
+        self._room: Mapping[Kind, int] = {}
         self._looked = -LOOK_SECONDS
 
     @property
@@ -125,22 +129,19 @@ class Cluster:
 
     @property
     def slots(self) -> int:
-        if time.monotonic() >= self._looked + LOOK_SECONDS:
-            with self._answering():
-                self._room, self._looked = self._engine.room(), time.monotonic()
-        return self._room if self._workers is None else min(self._workers, self._room)
+        places = sum(self._places().values())
+        return places if self._workers is None else min(self._workers, places)
 
     @property
     def place(self) -> str:
         return self._engine.address
 
     def execute(self, tasks: Sequence[Task], stop: threading.Event, watch: Watch) -> None:
-        waiting = collections.deque(tasks)
+        waiting = {kind_of: collections.deque(t for t in tasks if kind(t.device) == kind_of) for kind_of in _KINDS}
         running: dict[Any, _Running] = {}
         try:
-            while (waiting or running) and not stop.is_set():
-                while waiting and len(running) < self.slots and not stop.is_set():
-                    task = waiting.popleft()
+            while (any(waiting.values()) or running) and not stop.is_set():
+                while (task := self._next(waiting, running)) is not None and not stop.is_set():
                     if watch.admit(task):
                         running[self._submit(task, alone=False)] = _Running(task)
                 if not running:  # every node is gone, and may come back
@@ -159,6 +160,24 @@ class Cluster:
         finally:
             with contextlib.suppress(*self._engine.silence):
                 self._engine.cancel(list(running))
+
+    def _places(self) -> Mapping[Kind, int]:
+        """Places on GPUs, and on the cores that these leave, one at least where there are any."""
+        if time.monotonic() >= self._looked + LOOK_SECONDS:
+            with self._answering():
+                room, self._looked = self._engine.room(), time.monotonic()
+            on_gpus = room["cuda"] if self.device == "cuda" else 0
+            self._room = {"cuda": on_gpus, "cpu": max(room["cpu"] - on_gpus, min(1, room["cpu"]))}
+        return self._room
+
+    def _next(self, waiting: Mapping[Kind, collections.deque[Task]], running: Mapping[Any, _Running]) -> Task | None:
+        """The next task that there is a place for."""
+        if len(running) < self.slots:
+            for kind_of, queue in waiting.items():
+                busy = sum(kind(each.task.device) == kind_of for each in running.values())
+                if queue and busy < self._places().get(kind_of, 0):
+                    return queue.popleft()
+        return None
 
     @contextlib.contextmanager
     def _answering(self) -> Iterator[None]:
@@ -203,13 +222,13 @@ def _tell(news: News, task: Task, watch: Watch) -> None:
 # On a node
 
 
-def serve(task: Task, device: str, stop: Stop, tell: Callable[[News], None]) -> Outcome:
+def serve(task: Task, stop: Stop, tell: Callable[[News], None]) -> Outcome:
     """The outcome of a task, done on this node by a supervisor that is kept for the next one.
 
     Raises NodeUnfit where the node cannot do it, and Interrupted when it is stopped.
     """
     task = _at_home(task)
-    supervisor = _POOL.take(device)
+    supervisor = _POOL.take(kind(task.device))
     last = 0.0
 
     def on_epoch(epoch: Epoch) -> None:
@@ -222,7 +241,7 @@ def serve(task: Task, device: str, stop: Stop, tell: Callable[[News], None]) -> 
         tell(News(task.job.key, supervisor.slot.name))
         outcome = supervisor.run(task, on_epoch, stop)
     except BaseException:
-        supervisor.close()
+        _POOL.give_up(supervisor)
         raise
     _POOL.give_back(supervisor)
     return outcome
@@ -238,14 +257,19 @@ class _Pool:
 
     def __init__(self) -> None:
         self._idle: list[tuple[Supervisor, threading.Timer]] = []
+        self._busy: collections.Counter[str] = collections.Counter()
+        """How many supervisors are at work on each GPU."""
         self._lock = threading.Lock()
         self._count = 0
 
-    def take(self, device: str) -> Supervisor:
-        gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "") if device == "cuda" else None
+    def take(self, on: Kind) -> Supervisor:
+        """A supervisor for a core, or for the GPU of this process that has the least to do."""
+        named = _gpus_of_node() if on == "cuda" else [""]
         with self._lock:
+            gpu = min(named, key=lambda name: self._busy[name])
+            self._busy[gpu] += 1
             for number, (supervisor, timer) in enumerate(self._idle):
-                if supervisor.slot.environment["CUDA_VISIBLE_DEVICES"] == (gpu or ""):
+                if _gpu_of(supervisor) == gpu:
                     timer.cancel()
                     del self._idle[number]
                     return supervisor
@@ -256,8 +280,15 @@ class _Pool:
         timer = threading.Timer(IDLE_SECONDS, self._end, [supervisor])
         timer.daemon = True
         with self._lock:
+            self._busy[_gpu_of(supervisor)] -= 1
             self._idle.append((supervisor, timer))
         timer.start()
+
+    def give_up(self, supervisor: Supervisor) -> None:
+        """End one that is not to be used again."""
+        with self._lock:
+            self._busy[_gpu_of(supervisor)] -= 1
+        supervisor.close()
 
     def close(self) -> None:
         with self._lock:
@@ -277,8 +308,29 @@ class _Pool:
 _POOL = _Pool()
 
 
-def _slot(name: str, gpu: str | None) -> Slot:
-    return cpu_slot(f"cpu@{name}") if gpu is None else gpu_slot(f"gpu:{gpu}@{name}", gpu)
+def _slot(name: str, gpu: str) -> Slot:
+    return gpu_slot(f"gpu:{gpu}@{name}", gpu) if gpu else cpu_slot(f"cpu@{name}")
+
+
+def _gpu_of(supervisor: Supervisor) -> str:
+    return supervisor.slot.environment["CUDA_VISIBLE_DEVICES"]
+
+
+@functools.cache
+def _gpus_of_node() -> list[str]:
+    """The GPUs that this process of the cluster may use: those that it was given, or the only one there is.
+
+    Raises NodeUnfit where there is none, or none was chosen of several, which another process would choose too.
+    """
+    found = gpus()
+    if not found:
+        raise NodeUnfit(f"node {socket.gethostname()} is to compute on a GPU, and torch finds none there")
+    if len(found) > 1 and not os.environ.get("CUDA_VISIBLE_DEVICES"):
+        raise NodeUnfit(
+            f"node {socket.gethostname()} has {len(found)} GPUs, and its worker was given none of them: start a worker "
+            "for each, with CUDA_VISIBLE_DEVICES=0 and so on"
+        )
+    return found
 
 
 def _at_home(task: Task) -> Task:

@@ -14,9 +14,9 @@ from bench.errors import PluginUnavailable
 from bench.execution.observers import Observer
 from bench.jobs import Job
 from bench.protocols import protocol
+from bench.record import Record
 from bench.registry import Registry
 from bench.specs import Spec, Value, parse_spec
-from bench.store import Record
 from bench.workspace import Workspace
 
 EXPECTED = "expected_seconds"
@@ -44,10 +44,10 @@ class Estimates:
         self._medians: dict[tuple[str, ...], float] = {}
         self._work: dict[tuple[object, ...], float] = {}
         for record in records:
-            if record.status == "done":
-                seconds = seconds_of(record)
+            if record.status == "done" and record.seconds and "train" in record.split:
+                seconds = record.seconds
                 rate = seconds / (_epochs(record.parameters) * record.split["train"])
-                same, there, anywhere = _likenesses(record.job, device_kind(record))
+                same, there, anywhere = _likenesses(record.job, record.device)
                 self._known[same].append(seconds)
                 self._known[there].append(rate)
                 self._known[anywhere].append(rate)
@@ -146,9 +146,9 @@ class GpuNeeds(Observer):
         return self._needs.get(near, self._needs.get(far))
 
     def ended(self, record: Record) -> None:
-        if record.status == "done" and device_kind(record) == "cuda":
-            reserved = record.cost.get("reserved_memory_bytes")
-            need = record.cost["peak_memory_bytes"] * TENSORS_ROOM if reserved is None else reserved * RESERVED_ROOM
+        if record.status == "done" and record.device == "cuda":
+            tensors, reserved = (record.cost.get(f"{what}_memory_bytes") for what in ("peak", "reserved"))
+            need = (tensors or 0) * TENSORS_ROOM if reserved is None else reserved * RESERVED_ROOM
             for likeness in self._likenesses(record.job):
                 self._needs[likeness] = max(need, self._needs.get(likeness, 0.0))
 
@@ -179,7 +179,7 @@ class Accuracy:
 def accuracy(records: Iterable[Record]) -> Accuracy | None:
     """The accuracy of the estimates that are noted in records; None where there are none."""
     errors = [
-        abs(record.provenance[EXPECTED] - seconds_of(record)) / max(seconds_of(record), 1e-9)
+        abs(record.provenance[EXPECTED] - record.seconds) / max(record.seconds, 1e-9)
         for record in records
         if record.status == "done" and record.provenance.get(EXPECTED) is not None
     ]
@@ -192,16 +192,6 @@ def makespan(seconds: Iterable[float], slots: int) -> float:
     for duration in seconds:
         heapq.heapreplace(free, free[0] + duration)
     return max(free)
-
-
-def seconds_of(record: Record) -> float:
-    """Seconds that a done job's method took: to fit and to score once."""
-    return float(record.cost["fit_seconds"]) + float(record.cost["score_seconds"])
-
-
-def device_kind(record: Record) -> str:
-    """``cpu`` or ``cuda``."""
-    return str(record.provenance.get("device", "cpu")).partition(":")[0]
 
 
 def _likenesses(job: Job, device: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:

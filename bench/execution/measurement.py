@@ -23,10 +23,10 @@ from bench.method import Epoch, EpochMethod, FitContext, Images, Method, Precisi
 from bench.metrics import auroc, figures
 from bench.protocols import Split, protocol
 from bench.provenance import accelerator
-from bench.randomness import derive_seed, global_generators_seeded
+from bench.randomness import global_generators_seeded
+from bench.record import Arrays, Status
 from bench.registry import Registry
 from bench.specs import parse_spec
-from bench.store import Arrays, Status
 
 FEW = 16
 """Test images that are scored a second time, by themselves."""
@@ -82,16 +82,17 @@ def _measured(task: Task, report: Callable[[Epoch], None], epochs: list[dict[str
         raise BenchError(f"dataset {job.dataset} changed since this run began; repeat the command")
     split = protocol(job.protocol).split(dataset, job.normal_class, job.seed, job.max_train)
     test = dataset.images[split.test]
-    seed = derive_seed("fit", job.method, dataset.name, job.protocol, job.normal_class, job.seed)
+    seed = job.fit_seed
     clock = _Clock(task.device)
     device.reset_peak(task.device)
-    captured = False
+    captured, steps = False, 0
     with global_generators_seeded(seed):
         context = FitContext(seed=seed, device=task.device, precision=precision, graphs=task.graphs)
         for epoch in _fitted(detector, dataset.images[split.train], context, clock):
             epochs.append({"epoch": epoch.number, "losses": dict(epoch.losses)})
             report(epoch)
             captured |= epoch.captured
+            steps += epoch.steps
             if not epoch.finite:
                 losses = ", ".join(f"{name} {loss}" for name, loss in epoch.losses.items())
                 epochs[-1]["losses"] = dict.fromkeys(epoch.losses)  # JSON knows no NaN
@@ -114,6 +115,7 @@ def _measured(task: Task, report: Callable[[Epoch], None], epochs: list[dict[str
             "score_seconds": score_seconds,
             "images_per_second": len(test) / max(score_seconds, 1e-9),
             "parameters": _parameter_count(detector),
+            **({"steps": steps} if steps else {}),
             **memory,
         },
         parameters=detector.hyperparameters(),

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.jobs import Job
 from bench.method import Epoch
-from bench.store import Arrays, Status
+from bench.record import Arrays, Status
 
 
 @dataclass(frozen=True)

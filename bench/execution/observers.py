@@ -18,7 +18,7 @@ import psutil
 from bench.errors import BenchError
 from bench.jobs import Job
 from bench.method import Epoch
-from bench.store import Record
+from bench.record import Record
 
 EPOCH_SECONDS = 1.0
 """Of one job's epochs, no more than one in so many seconds is an event."""

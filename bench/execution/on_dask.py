@@ -7,9 +7,10 @@ import contextlib
 import pickle
 import time
 import uuid
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from bench.device import Kind, kind
 from bench.errors import BenchError
 from bench.execution.cluster import News, NodeLost, device_and_share, release, serve
 from bench.execution.messages import Outcome, Task
@@ -44,7 +45,8 @@ def connected(address: str | None, device: str, jobs_per_gpu: JobsPerGpu) -> Ite
         try:
             yield engine
         finally:
-            with contextlib.suppress(*SILENCE):
+            # a client that has given up its scheduler has lost the attributes that this asks for
+            with contextlib.suppress(AttributeError, *SILENCE):
                 client.run(release, on_error="ignore")
 
 
@@ -55,23 +57,22 @@ class DaskEngine:
         self._client = client
         self.silence = SILENCE
         self.address = f"Dask at {client.scheduler.address}"
-        gpus = sum(gpus for _, gpus in client.run_on_scheduler(_resources))
+        gpus = sum(gpus for _, gpus in _asked(client, _resources))
         without = f"no worker of {self.address} was started with --resources GPU=1"
         self.device, self._share = device_and_share(device, gpus, jobs_per_gpu, without)
         self._topic = f"bench-{uuid.uuid4().hex}"
         self._news: collections.deque[News] = collections.deque()
         client.subscribe_topic(self._topic, lambda event: self._news.append(pickle.loads(event[1])))
 
-    def room(self) -> int:
-        workers = self._client.run_on_scheduler(_resources)
-        return int(sum(gpus / self._share if self.device == "cuda" else threads for threads, gpus in workers))
+    def room(self) -> Mapping[Kind, int]:
+        workers = _asked(self._client, _resources)
+        threads, gpus = (sum(each) for each in zip(*workers, strict=True)) if workers else (0, 0.0)
+        return {"cpu": int(threads), "cuda": int(gpus / self._share)}
 
     def submit(self, task: Task, alone: bool) -> Hashable:
         key = f"{task.job.key}-{uuid.uuid4().hex[:8]}"
-        share = {"GPU": 1.0 if alone else self._share} if self.device == "cuda" else None
-        handle: Hashable = self._client.submit(
-            _serve, task, self.device, self._topic, key, key=key, pure=False, resources=share
-        )
+        share = {"GPU": 1.0 if alone else self._share} if kind(task.device) == "cuda" else None
+        handle: Hashable = self._client.submit(_serve, task, self._topic, key, key=key, pure=False, resources=share)
         return handle
 
     def finished(self, handles: Sequence[Any], seconds: float) -> Sequence[Any]:
@@ -101,18 +102,28 @@ class DaskEngine:
             self._client.cancel(list(handles), force=True)
 
 
+def _asked(client: Any, question: Callable[..., Any]) -> Any:
+    """What the scheduler answers. Raises OSError where the client has given it up."""
+    try:
+        return client.run_on_scheduler(question)
+    except AttributeError as error:
+        if client.scheduler is None:
+            raise OSError("the connection to the scheduler is lost") from error
+        raise
+
+
 def _resources(dask_scheduler: Any) -> list[tuple[int, float]]:
     """Threads and GPUs of each worker, as the scheduler knows them."""
     return [(worker.nthreads, worker.resources.get("GPU", 0.0)) for worker in dask_scheduler.workers.values()]
 
 
-def _serve(task: Task, device: str, topic: str, key: str) -> Outcome:
+def _serve(task: Task, topic: str, key: str) -> Outcome:
     """Runs in a thread of a Dask worker."""
     from distributed import get_worker
 
     worker = get_worker()
     # pickled, as Dask's events hold nothing but what msgpack knows
-    return serve(task, device, _Cancelled(worker, key), lambda news: worker.log_event(topic, pickle.dumps(news)))
+    return serve(task, _Cancelled(worker, key), lambda news: worker.log_event(topic, pickle.dumps(news)))
 
 
 class _Cancelled:

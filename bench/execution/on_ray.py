@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import secrets
 import threading
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from bench.device import Kind, kind
 from bench.errors import BenchError
 from bench.execution.cluster import News, NodeLost, NodeUnfit, device_and_share, serve
 from bench.execution.messages import Outcome, Task
@@ -19,6 +22,8 @@ def connected(address: str | None, device: str, jobs_per_gpu: JobsPerGpu) -> Ite
 
     Raises BenchError where Ray is not installed or does not answer.
     """
+    if address is None and not os.environ.get("RAY_ADDRESS"):
+        _require_token()
     try:
         import ray
     except ImportError as error:
@@ -65,16 +70,16 @@ class RayEngine:
         self._mailbox: Any = ray.remote(num_cpus=0, max_restarts=-1, scheduling_strategy=here)(Mailbox).remote()
         self._serve: Any = ray.remote(max_retries=0)(_serve)
 
-    def room(self) -> int:
+    def room(self) -> Mapping[Kind, int]:
         import ray
 
         total = ray.cluster_resources()
-        return int(total.get("GPU", 0.0) / self._share) if self.device == "cuda" else int(total.get("CPU", 0.0))
+        return {"cpu": int(total.get("CPU", 0.0)), "cuda": int(total.get("GPU", 0.0) / self._share)}
 
     def submit(self, task: Task, alone: bool) -> Hashable:
         share = 1.0 if alone else self._share
-        needs = {"num_gpus": share, "num_cpus": 0} if self.device == "cuda" else {"num_cpus": 1}
-        handle: Hashable = self._serve.options(**needs).remote(task, self.device, self._mailbox)
+        needs = {"num_gpus": share, "num_cpus": 0} if kind(task.device) == "cuda" else {"num_cpus": 1}
+        handle: Hashable = self._serve.options(**needs).remote(task, self._mailbox)
         return handle
 
     def finished(self, handles: Sequence[Any], seconds: float) -> Sequence[Any]:
@@ -110,6 +115,14 @@ class RayEngine:
             ray.cancel(handle, force=True)
 
 
-def _serve(task: Task, device: str, mailbox: Any) -> Outcome:
+def _serve(task: Task, mailbox: Any) -> Outcome:
     """Runs in a process of Ray's, which Ray kills to cancel; its worker then ends by itself."""
-    return serve(task, device, threading.Event(), lambda news: mailbox.put.remote(news))
+    return serve(task, threading.Event(), lambda news: mailbox.put.remote(news))
+
+
+def _require_token() -> None:
+    """Have the cluster that Ray is about to start refuse whoever does not know a token: Ray listens on every network
+    interface and runs what it is sent. It reads this when it is imported."""
+    if "RAY_AUTH_MODE" not in os.environ:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))

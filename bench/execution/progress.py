@@ -18,7 +18,7 @@ from bench.execution.estimates import Forecast
 from bench.execution.observers import Observer
 from bench.jobs import Job
 from bench.method import Epoch
-from bench.store import Record
+from bench.record import Record
 
 
 def clock(seconds: float) -> str:
@@ -134,8 +134,7 @@ class Progress(Observer):
         start = f"[{self._board.done:{width}}/{self._board.total}] {record.status:8} {record.job.title}"
         if record.status != "done":
             return f"{start}: {record.reason}"
-        seconds = record.cost["fit_seconds"] + record.cost["score_seconds"]
-        return f"{start}  AUROC {record.metrics['auroc']:.3f}  {seconds:.1f} s"
+        return f"{start}  AUROC {record.metrics['auroc']:.3f}  {record.seconds:.1f} s"
 
     def _render(self) -> RenderableType:
         with self._lock:

@@ -22,8 +22,9 @@ from bench.execution.observers import Observer
 from bench.jobs import Job
 from bench.method import Epoch, Method
 from bench.provenance import command
+from bench.record import Record
 from bench.specs import parse_spec
-from bench.store import Record, RecordUnreadable, Store
+from bench.store import RecordUnreadable, Store
 from bench.workspace import Workspace
 
 Rerun = Literal["missing", "failed", "all"]

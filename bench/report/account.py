@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.record import Record
 from bench.report.selection import setting_of
-from bench.store import Record
 
 
 @dataclass(frozen=True)
@@ -20,17 +20,23 @@ class Effort:
     label: str
     setting: str
     """Dataset, protocol and profile."""
+    device: str
+    """``cpu``, or the GPU's name: costs of one are not those of another."""
     records: int
     parameters: Sequence[str]
     """Every set of hyperparameters that was used, as ``name=value, …``; one, where bench.toml did not change."""
+    images: float | None
+    """Training images."""
     epochs: float | None
     """None for a method without epochs."""
-    fit_seconds: float
-    images_per_second: float
+    steps: float | None
+    """Training steps."""
+    fit_seconds: float | None
+    images_per_second: float | None
     """Scored."""
     trained_parameters: float | None
-    peak_memory: float
-    """GB."""
+    peak_memory: float | None
+    """GB: of a GPU what tensors held, on the CPU what the process did."""
 
 
 @dataclass(frozen=True)
@@ -105,29 +111,38 @@ def _facts_of(provenance: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _efforts(records: Iterable[Record]) -> list[Effort]:
-    groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
     for record in records:
         if record.status == "done" and record.cost:
-            groups[setting_of(record).describe(), record.job.label].append(record)
-    return [_effort(label, setting, own) for (setting, label), own in sorted(groups.items())]
+            device = record.device if record.device == "cpu" else record.provenance.get("gpu", "cuda")
+            groups[setting_of(record).describe(), record.job.label, device].append(record)
+    return [_effort(label, setting, device, own) for (setting, label, device), own in sorted(groups.items())]
 
 
-def _effort(label: str, setting: str, records: Sequence[Record]) -> Effort:
+def _effort(label: str, setting: str, device: str, records: Sequence[Record]) -> Effort:
     costs = [record.cost for record in records]
     shown = dict.fromkeys(", ".join(f"{k}={v}" for k, v in record.parameters.items()) for record in records)
-    trained = [cost["parameters"] for cost in costs if cost.get("parameters") is not None]
-    epochs = [len(record.epochs) for record in records if record.epochs]
+    memory = _median(cost.get("peak_memory_bytes") for cost in costs)
     return Effort(
         label=label,
         setting=setting,
+        device=device,
         records=len(records),
         parameters=list(shown),
-        epochs=statistics.median(epochs) if epochs else None,
-        fit_seconds=statistics.median(cost["fit_seconds"] for cost in costs),
-        images_per_second=statistics.median(cost["images_per_second"] for cost in costs),
-        trained_parameters=statistics.median(trained) if trained else None,
-        peak_memory=statistics.median(cost["peak_memory_bytes"] for cost in costs) / 1e9,
+        images=_median(record.split.get("train") for record in records),
+        epochs=_median(len(record.epochs) or None for record in records),
+        steps=_median(cost.get("steps") for cost in costs),
+        fit_seconds=_median(cost.get("fit_seconds") for cost in costs),
+        images_per_second=_median(cost.get("images_per_second") for cost in costs),
+        trained_parameters=_median(cost.get("parameters") for cost in costs),
+        peak_memory=None if memory is None else memory / 1e9,
     )
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    """Of what is known."""
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
 
 
 def _ledger(records: Iterable[Record]) -> dict[str, list[str]]:

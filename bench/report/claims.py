@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.errors import BenchError
+from bench.record import Record
 from bench.report.published import Figure, of_table
 from bench.report.request import NoRecords, tables
 from bench.report.tables import Cell, Table
-from bench.store import Record
 from bench.workspace import Workspace
 
 Verdict = Literal["reproduced", "differs", "not comparable"]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.errors import BenchError
+from bench.record import Record
 from bench.report.statistics import interval_of_mean
-from bench.store import Record
 
 Place = tuple[str, str, str, str, int]
 """Label, dataset, protocol, normal class and seed: what two records share that are held against each other."""

@@ -17,11 +17,11 @@ from matplotlib.ticker import MaxNLocator
 
 from bench.errors import BenchError
 from bench.metrics import auroc
+from bench.record import Arrays, Record
 from bench.report.figures import COLUMN, PALETTE, STYLE, look, run_title, with_legend
 from bench.report.selection import Selection
 from bench.report.statistics import done_runs
 from bench.report.tables import ordered
-from bench.store import Arrays, Record
 
 GRID = np.linspace(0, 1, 501)
 """False positive rates at which the curves of several seeds are averaged."""

@@ -25,11 +25,11 @@ from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
 
 from bench.errors import BenchError
+from bench.record import Record
 from bench.report.selection import Selection
 from bench.report.statistics import Comparison
 from bench.report.statistics import critical_difference as draw_critical_difference
 from bench.report.tables import MEAN, Cell, class_table
-from bench.store import Record
 
 COLUMN, PAGE = 3.3, 6.8
 """Width of a paper's column and of its page, in inches."""
@@ -178,12 +178,18 @@ def seed_spread(selection: Selection, order: Sequence[str] = ()) -> Figure:
 def cost(selection: Selection, order: Sequence[str] = ()) -> Figure:
     """What the AUROC of each method costs: against the time to fit one class and, where known, against parameters.
 
-    A point is a method: means over its records, the AUROC as in the last row of ``bench table``. Costs are logarithmic.
+    Times on the CPU and on GPUs are apart. A point is a method: means over its records, the AUROC as in the last row of
+    ``bench table``. Costs are logarithmic.
     """
     cells = _overall(selection, order)
     panels: list[tuple[str, dict[str, float]]] = []
-    for what, axis in (("fit_seconds", "time to fit one class (s)"), ("parameters", "parameters")):
-        means = {label: _mean_cost(selection.records, label, what) for label in cells}
+    on = {device: [r for r in selection.records if r.device == device] for device in ("cpu", "cuda")}
+    for what, axis, records in (
+        ("fit_seconds", "time to fit one class, CPU (s)", on["cpu"]),
+        ("fit_seconds", "time to fit one class, GPU (s)", on["cuda"]),
+        ("parameters", "parameters", selection.records),
+    ):
+        means = {label: _mean_cost(records, label, what) for label in cells}
         if known := {label: mean for label, mean in means.items() if mean}:
             panels.append((axis, known))
     _require(bool(panels), "no method has both a mean AUROC over every class and a cost")

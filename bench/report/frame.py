@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
-from bench.store import Record
+from bench.record import Record
 
 if TYPE_CHECKING:
     from pandas import DataFrame

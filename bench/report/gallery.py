@@ -8,12 +8,12 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
+from bench.record import Arrays, Record
 from bench.report.curves import roc_curves, score_histogram, training_curves
 from bench.report.figures import cost, heatmap, run_name, seed_spread
 from bench.report.pictures import extremes, reconstructions, recorded_dataset, sample_sheet
 from bench.report.selection import Selection
 from bench.report.statistics import done_runs
-from bench.store import Arrays, Record
 from bench.workspace import Workspace
 
 

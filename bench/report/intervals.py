@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
+from bench.record import Arrays, Record
 from bench.report.selection import Selection
 from bench.report.statistics import done_runs, shared_seeds
-from bench.store import Arrays, Record
 
 CONFIDENCE = 0.95
 

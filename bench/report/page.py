@@ -15,6 +15,7 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 from bench.errors import BenchError
+from bench.record import Record
 from bench.report import latex
 from bench.report.account import Account, account
 from bench.report.claims import Claim, claims_of
@@ -25,7 +26,6 @@ from bench.report.request import NoRecords, currency, score_reader, selections, 
 from bench.report.selection import Selection, setting_of
 from bench.report.statistics import Comparison, blocks, compare
 from bench.report.tables import Table, ordered
-from bench.store import Record
 from bench.version import VERSION
 from bench.workspace import Workspace
 

@@ -14,10 +14,10 @@ from PIL import Image
 
 from bench.dataset import PreparedDataset
 from bench.errors import BenchError
+from bench.record import Arrays, Record
 from bench.report.figures import LINE, PAGE, PALETTE, RESOLUTION, STYLE, broken, run_title, widest
 from bench.report.selection import Selection, Setting
 from bench.specs import parse_spec
-from bench.store import Arrays, Record
 from bench.workspace import Workspace
 
 ROWS, COLUMNS = 10, 10

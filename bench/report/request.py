@@ -10,11 +10,12 @@ from pathlib import Path
 from bench.config import Suite
 from bench.errors import BenchError, unknown, warn
 from bench.fingerprint import source_fingerprint
+from bench.record import Arrays, Record
 from bench.report.beside import Beside, with_published
 from bench.report.selection import Selection, Setting, select
 from bench.report.tables import Choice, Table, class_table, ordered, suite_table
 from bench.specs import parse_spec, parse_specs
-from bench.store import Arrays, Record, Store
+from bench.store import Store
 from bench.workspace import Workspace
 
 REFERENCE = Path("results/reference")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from bench.errors import BenchError
-from bench.store import Record
+from bench.record import Record
 
 
 class Setting(NamedTuple):

@@ -15,8 +15,8 @@ from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.errors import BenchError, unknown
+from bench.record import Record
 from bench.report.selection import Selection
-from bench.store import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bench.errors import BenchError
+from bench.record import Record
 from bench.report.selection import Selection
-from bench.store import Record
 
 Choice = Literal["last", "oracle", "both"]
 """Which figure of a record: after the last epoch, the best one by the test labels, or both and their difference."""

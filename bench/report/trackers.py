@@ -17,8 +17,8 @@ from typing import Any
 
 from bench.errors import BenchError, unknown
 from bench.jobs import Job
+from bench.record import Record
 from bench.report.frame import flat, row
-from bench.store import Record
 
 EXPERIMENT = "oneclass-bench"
 """MLflow's experiment for the runs."""

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.fingerprint import source_files
+from bench.imports import imported
 from bench.method import FitContext, Images, Method
 from bench.randomness import global_generators_seeded
 from bench.specs import Spec, Value, parse_spec
@@ -44,7 +46,7 @@ def in_own_worker(task: Task) -> Outcome:
     from bench.execution.slots import find_slots
     from bench.execution.supervisor import Supervisor
 
-    (slot,) = find_slots("cpu", workers=1)
+    (slot,) = find_slots(task.device, workers=1)
     with Supervisor(slot) as supervisor:
         return supervisor.run(task)
 
@@ -58,6 +60,8 @@ class Subject:
     profile: str
     do: Callable[[Task], Outcome] = in_own_worker
     """Does a task in a worker."""
+    device: str = "cpu"
+    """Where it is fitted and scored."""
 
     @functools.cached_property
     def parameters(self) -> Mapping[str, Value]:
@@ -69,6 +73,14 @@ class Subject:
     def given(self) -> Mapping[str, Value]:
         """The hyperparameters that the constructor is given: those that differ from their defaults."""
         return self.workspace.methods.resolve(self.spec).parameters
+
+    def context(self, seed: int = SEED) -> FitContext:
+        """What a fit gets."""
+        return FitContext(seed=seed, device=self.device)
+
+    def imports(self, name: str) -> bool:
+        """Whether the plugin, or a part that it shares, imports something by its dotted name."""
+        return any(name in imported(file) for file in source_files(self.workspace.methods.find(self.spec.name)))
 
     def new(self) -> Method:
         """An instance that nobody has fitted."""
@@ -89,7 +101,7 @@ class Subject:
         """
         method = method if method is not None else self.new()
         with global_generators_seeded(seed):
-            returned = method.fit(np.array(train), FitContext(seed=seed))
+            returned = method.fit(np.array(train), self.context(seed))
             return Fitted(method, returned, scores(method, test))
 
     def job(self) -> Outcome:
@@ -104,7 +116,7 @@ class Subject:
             request = Request(dataset="digits", methods=str(self.spec), classes="0", seeds="0,", profile=self.profile)
             (job,) = expand(request, there)
             data = there.dataset(parse_spec("digits")).folder
-            return self.do(Task(job, data, here.config.plugins.methods, timeout=JOB_SECONDS))
+            return self.do(Task(job, data, here.config.plugins.methods, self.device, timeout=JOB_SECONDS))
 
     def explained(self, error: BaseException) -> str:
         """An exception's type and message, and the line of the plugin that it came through."""
@@ -117,7 +129,11 @@ class Subject:
 
 
 def open_subject(
-    text: str, workspace: Workspace, profile: str, do: Callable[[Task], Outcome] = in_own_worker
+    text: str,
+    workspace: Workspace,
+    profile: str,
+    do: Callable[[Task], Outcome] = in_own_worker,
+    device: str = "cpu",
 ) -> Subject:
     """The subject of a spec: its parameters over the profile's settings over the method's defaults.
 
@@ -128,7 +144,7 @@ def open_subject(
     workspace.methods.find(asked.name)
     spec = Spec(asked.name, {**settings, **asked.parameters})
     workspace.methods.resolve(spec)
-    return Subject(workspace, spec, profile, do)
+    return Subject(workspace, spec, profile, do, device)
 
 
 def scores(method: Method, images: Images) -> NDArray[Any]:

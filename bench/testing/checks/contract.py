@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.method import FitContext, Images
+from bench.method import Images
 from bench.testing.promise import ConformanceError, check
-from bench.testing.subject import MIXED, SEED, TRAIN, Subject, scores
+from bench.testing.subject import MIXED, TRAIN, Subject, scores
 
 
 @check()
@@ -61,7 +61,7 @@ def hyperparameters_stay(subject: Subject) -> None:
 @check(fits_and_scores)
 def images_stay(subject: Subject) -> None:
     """fit and score leave the images as they are, and take read-only ones."""
-    method, context = subject.new(), FitContext(seed=SEED)
+    method, context = subject.new(), subject.context()
     actions: dict[str, Callable[[Images], Any]] = {
         "fit": lambda images: method.fit(images, context),
         "score": method.score,
@@ -84,7 +84,7 @@ def global_generators_stay(subject: Subject) -> None:
     """fit and score leave the global random generators of Python, NumPy and torch as they were."""
     method = subject.new()
     actions: dict[str, Callable[[], Any]] = {
-        "fit": lambda: method.fit(np.array(TRAIN), FitContext(seed=SEED)),
+        "fit": lambda: method.fit(np.array(TRAIN), subject.context()),
         "score": lambda: scores(method, MIXED),
     }
     for action, act in actions.items():

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from bench.errors import BenchError
-from bench.method import FitContext
 from bench.testing.checks.contract import fits_and_scores
 from bench.testing.checks.scores import reconstructions_are_images, scores_are_finite
 from bench.testing.images import lit
 from bench.testing.promise import ConformanceError, check, require_scores
-from bench.testing.subject import MIXED, SEED, TRAIN, Subject
+from bench.testing.subject import MIXED, TRAIN, Subject
 
 LOG_LINES = 5
 """How much of a worker's output a failure shows."""
@@ -43,7 +42,7 @@ def few_training_images(subject: Subject) -> None:
 @check(fits_and_scores)
 def errors_are_clear(subject: Subject) -> None:
     """fit and score refuse what are no images, and score what was not fitted, with an error that says so."""
-    fitted, context = subject.usual.method, FitContext(seed=SEED)
+    fitted, context = subject.usual.method, subject.context()
     missing = TRAIN.astype(np.float32)
     missing[0, 0, 0, 0] = np.nan
     wrong = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.method import EpochMethod, FitContext, Method
+from bench.method import EpochMethod, Method
 from bench.randomness import global_generators_seeded
 from bench.testing.checks.contract import fits_and_scores
 from bench.testing.checks.scores import scores_are_finite, scores_repeat
@@ -29,7 +29,7 @@ def weights_move(subject: Subject) -> None:
     first: dict[str, Tensor] = {}
     scorable = 0
     with global_generators_seeded(SEED):
-        for epoch in _epochs(method):
+        for epoch in _epochs(subject, method):
             scorable += epoch.scorable
             if scorable == 1 and not first:
                 first = {name: weight.detach().clone() for name, weight in _weights(method).items()}
@@ -80,7 +80,7 @@ def scoring_between_epochs_changes_nothing(subject: Subject) -> None:
     if not isinstance(method, EpochMethod):
         raise NotApplicable("it is no EpochMethod")
     with global_generators_seeded(SEED):
-        for epoch in _epochs(method):
+        for epoch in _epochs(subject, method):
             if epoch.scorable:
                 scores(method, MIXED)
     require_same(
@@ -117,10 +117,10 @@ def saved_and_loaded_scores_alike(subject: Subject) -> None:
     require_same(found, subject.usual.scores, advice)
 
 
-def _epochs(method: Method) -> Any:
+def _epochs(subject: Subject, method: Method) -> Any:
     if not isinstance(method, EpochMethod):
         raise NotApplicable("it is no EpochMethod, so there are no epochs to look between")
-    return method.fit_epochs(np.array(TRAIN), FitContext(seed=SEED))
+    return method.fit_epochs(np.array(TRAIN), subject.context())
 
 
 def _weights(method: Method) -> dict[str, Tensor]:

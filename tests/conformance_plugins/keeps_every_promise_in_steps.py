@@ -1,0 +1,10 @@
+"""No fault: it trains in the harness's loop."""
+
+from bench.method import method
+
+from ._base import Compressed
+
+
+@method(version="1")
+class KeepsEveryPromiseInSteps(Compressed):
+    """A network."""

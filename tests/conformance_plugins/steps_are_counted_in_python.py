@@ -1,0 +1,24 @@
+"""Fault: every other step is larger, by a count that a graph does not know."""
+
+from torch import Tensor
+
+from bench.method import FitContext, method
+from bench.training import Step, adam, minimise
+
+from ._base import Compressed
+
+
+@method(version="1")
+class StepsAreCountedInPython(Compressed):
+    def step(self, context: FitContext) -> Step:
+        optimiser = adam(self.network.parameters(), lr=self.lr)
+        steps = 0
+
+        def step(x: Tensor, n: Tensor) -> dict[str, Tensor]:
+            nonlocal steps
+            steps += 1
+            loss = self.error(x).mean() if steps % 2 else self.error(x).square().mean()
+            minimise(loss, optimiser)
+            return {"reconstruction": loss}
+
+        return step
