@@ -2,7 +2,7 @@
 
 from bench.method import method
 
-from ._base import Compressed
+from ._compressed import Compressed
 
 
 @method(version="1")

@@ -5,7 +5,7 @@ from torch import Tensor
 from bench.method import FitContext, method
 from bench.training import Step, adam, minimise
 
-from ._base import Compressed
+from ._compressed import Compressed
 
 
 @method(version="1")
