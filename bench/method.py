@@ -24,9 +24,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, TypeVar, dataclass_transform
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, dataclass_transform
 
 import numpy as np
+from annotated_types import Ge, Gt, Le, Lt
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
@@ -37,6 +38,15 @@ Images = NDArray[np.uint8]
 
 Scores = NDArray[np.floating[Any]]
 """(n,), larger = more anomalous."""
+
+Whole = Annotated[int, Ge(0)]
+Count = Annotated[int, Ge(1)]
+Positive = Annotated[float, Gt(0)]
+NotNegative = Annotated[float, Ge(0)]
+Part = Annotated[float, Ge(0), Le(1)]
+Share = Annotated[float, Gt(0), Lt(1)]
+"""Types of hyperparameters with the range that makes sense: whatever lies outside is refused before any job starts. Any
+other range is declared likewise, with annotated-types."""
 
 Precision = Literal["fp32", "tf32", "bf16"]
 """How exactly networks compute: in 32 bits; with the factors of products rounded to 10 bits of mantissa, as GPUs can;

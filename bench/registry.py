@@ -229,8 +229,8 @@ def _checked(spec: Spec, key: str, value: Value, wanted: Field) -> Value:
         # lists from TOML are tuples here already; int is fine for float, text is not fine for a number
         checked = TypeAdapter(wanted.type).validate_python(value, strict=True)
     except ValidationError as error:
-        reason = error.errors()[0]["msg"]
-        raise BenchError(f"{spec.name}: parameter {key}={value!r} is not usable: {reason}") from None
+        reasons = dict.fromkeys(each["msg"].removeprefix("Input should be ") for each in error.errors())
+        raise BenchError(f"{spec.name}: {key}={value!r} is not usable; it should be {', or '.join(reasons)}") from None
     except PydanticUserError as error:
         raise BenchError(f"{spec.name}: the type of parameter {key} cannot be checked: {error}") from error
     return checked

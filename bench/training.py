@@ -212,9 +212,20 @@ def scored(
     batch_size: int = SCORED_AT_ONCE,
 ) -> NDArray[np.float32]:
     """Scores (n,) of images in large batches. ``score`` maps a prepared batch to one number an image."""
-    parts = []
     with torch.inference_mode():
-        for start in range(0, len(images), batch_size):
-            batch = torch.from_numpy(np.array(images[start : start + batch_size])).to(device)
-            parts.append(score(prepare(batch.permute(0, 3, 1, 2))).float())
+        parts = [score(batch).float() for batch in batches(images, batch_size, device=device, prepare=prepare)]
     return torch.cat(parts).cpu().numpy() if parts else np.zeros(0, dtype=np.float32)
+
+
+def batches(
+    images: NDArray[Any],
+    size: int,
+    *,
+    device: str,
+    prepare: Callable[[Tensor], Tensor] = symmetric,
+    whole: bool = False,
+) -> Iterator[Tensor]:
+    """Prepared batches (b, channels, height, width) of images, in order; ``whole`` leaves out a last, smaller one."""
+    for start in range(0, len(images) - (size - 1 if whole else 0), size):
+        batch = torch.from_numpy(np.array(images[start : start + size])).to(device)
+        yield prepare(batch.permute(0, 3, 1, 2))

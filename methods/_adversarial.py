@@ -9,7 +9,7 @@ from typing import Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
-from bench.method import FitContext
+from bench.method import FitContext, Whole
 from bench.methods._dcgan import initialise
 from bench.methods._image_network import ImageNetwork
 from bench.training import seeded
@@ -88,4 +88,4 @@ class Adversaries(nn.Module, Generic[G]):
 class AdversarialMethod(ImageNetwork[Adversaries[G]]):
     """A method that trains a generator against a discriminator."""
 
-    epochs: int = 15
+    epochs: Whole = 15

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from annotated_types import Ge, MultipleOf
 from torch import Tensor, nn
 
-from bench.errors import BenchError
+from bench.method import NotNegative, Whole
 from bench.methods._dcgan import FromVector, ToVector
 from bench.methods._image_network import ImageNetwork, Networks
 
@@ -28,8 +30,6 @@ class Encoder(nn.Sequential):
     def __init__(
         self, *, channels: int, size: int, width: int, latent: int, slope: float, bounded: bool = True
     ) -> None:
-        if size < 8 or size % 8:
-            raise BenchError(f"image_size must be a multiple of 8, not {size}")
         super().__init__(
             _convolution(nn.Conv2d, channels, width),
             nn.LeakyReLU(slope, inplace=True),
@@ -70,9 +70,9 @@ class EncoderDecoderMethod(ImageNetwork[Networks]):
     - ``image_size``: a multiple of 8. ``slope``: of the leaky ReLUs.
     """
 
-    epochs: int = 50
-    image_size: int = 32
-    slope: float = 0.2
+    epochs: Whole = 50
+    image_size: Annotated[int, Ge(8), MultipleOf(8)] = 32
+    slope: NotNegative = 0.2
 
     def encoder(self, channels: int, *, bounded: bool = True, outputs: int | None = None) -> Encoder:
         """An encoder of the method's sizes, to ``outputs`` where they are not ``latent``."""

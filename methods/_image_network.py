@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 import numpy as np
 import torch
+from annotated_types import Ge, Lt
 from torch import Tensor, nn
 
+from bench.batchnorm import PassStatistics
 from bench.images import resized, symmetric
-from bench.method import Epoch, EpochMethod, FitContext, Images, Scores
+from bench.method import Count, Epoch, EpochMethod, FitContext, Images, Positive, Scores, Whole
 from bench.methods._dcgan import initialise
-from bench.training import SCORED_AT_ONCE, Step, adam, scored, seeded, to_device, train
+from bench.training import SCORED_AT_ONCE, Step, adam, batches, scored, seeded, to_device, train
+
+Decay = Annotated[float, Ge(0), Lt(1)]
+"""Of a running mean."""
 
 Networks = TypeVar("Networks", bound=nn.Module)
 
@@ -27,22 +32,26 @@ class ImageNetwork(EpochMethod, Generic[Networks]):
     """A method whose ``networks`` see images of ``image_size``, and begin with DCGAN's initial weights.
 
     - ``epochs``, ``batch_size``, ``lr``, ``beta1``: of the training with Adam (β2 = 0.999).
+    - ``steps``: at least so many in all; where a class is small, an epoch goes over it several times.
     - ``width``, ``latent``: of the networks.
     - ``score_in_train_mode``: batch-normalise test images by their own batch, as GANomaly's authors do. It lets images
       of the same batch, and through them the test labels, into a score; off unless that is what is to be shown.
     """
 
-    epochs: int
-    batch_size: int = 64
-    lr: float = 2e-4
-    beta1: float = 0.5
-    width: int = 64
-    latent: int = 100
+    epochs: Whole
+    steps: Whole = 0
+    batch_size: Count = 64
+    lr: Positive = 2e-4
+    beta1: Decay = 0.5
+    width: Count = 64
+    latent: Count = 100
     score_in_train_mode: bool = False
 
     image_size = 32  # no hyperparameter, unless a subclass annotates it
     capturable = True
     """Whether the step may become a CUDA graph; see ``bench.training.train``."""
+    statistics = "running"
+    """Of batch normalisation in scoring; ``per_pass`` where one layer meets several kinds of input: PassStatistics."""
 
     @abstractmethod
     def build(self, channels: int) -> Networks:
@@ -70,24 +79,49 @@ class ImageNetwork(EpochMethod, Generic[Networks]):
             self.networks: Networks = self.build(images.shape[3])
             initialise(self.networks)
         to_device(self.networks, context)
-        yield from train(
+        self.passes = PassStatistics(self.networks) if self.statistics == "per_pass" else None
+        self.unsettled: Images | None
+        self.unsettled = images = resized(images, self.image_size)
+        for epoch in train(
             self.networks,
             self.step(context),
-            resized(images, self.image_size),
+            images,
             epochs=self.epochs,
             batch_size=self.batch_size,
             context=context,
+            steps=self.steps,
             prepare=self.prepare,
             capturable=self.capturable,
-        )
+        ):
+            self.unsettled = images
+            if epoch.number == epoch.total:
+                self._settle_now()
+            yield epoch
+        self._settle_now()
+
+    def settle(self, images: Images) -> None:
+        """Take from the sized training images what scoring needs beside the weights: after training, and before the
+        method is scored in between."""
+        if self.passes is not None:
+            self.passes.take(self.anomaly, self.batches(images))
+
+    def _settle_now(self) -> None:
+        images, self.unsettled = self.unsettled, None
+        if images is not None:
+            self.settle(images)
+
+    def batches(self, images: Images) -> Iterator[Tensor]:
+        """Prepared batches of sized images, as large as those of training, in order; a smaller last one is left out."""
+        return batches(images, min(self.batch_size, len(images)), device=self.device, prepare=self.prepare, whole=True)
 
     def used(self) -> tuple[str, ...]:
         return (BATCH_STATISTICS,) if self.score_in_train_mode else ()
 
     def score(self, images: Images) -> Scores:
+        self._settle_now()
         self.networks.train(self.score_in_train_mode)
         scores = scored(
-            self.anomaly,
+            self.anomaly if self.score_in_train_mode else self._normalised(self.anomaly),
             resized(images, self.image_size),
             device=self.device,
             prepare=self.prepare,
@@ -98,11 +132,16 @@ class ImageNetwork(EpochMethod, Generic[Networks]):
 
     def reconstruct(self, images: Images) -> Images:
         """``reconstruction`` of every image, as pixels; what lies beyond black and white is black and white."""
+        self._settle_now()
         black, white = self.prepare(torch.tensor([0, 255], dtype=torch.uint8)).tolist()
         # an image's number may be a tensor
-        made = scored(self.reconstruction, resized(images, self.image_size), device=self.device, prepare=self.prepare)
+        compute = self._normalised(self.reconstruction)
+        made = scored(compute, resized(images, self.image_size), device=self.device, prepare=self.prepare)
         pixels = 255 * (made - black) / (white - black)
         return pixels.round().clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
+
+    def _normalised(self, compute: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        return compute if self.passes is None else self.passes.apply(compute)
 
     def adam(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Adam:
         return adam(parameters, lr=self.lr, betas=(self.beta1, 0.999))

@@ -15,7 +15,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.images import ContrastScaling, resized
-from bench.method import Epoch, EpochMethod, FitContext, Images, Scores, method
+from bench.method import (
+    Count,
+    Epoch,
+    EpochMethod,
+    FitContext,
+    Images,
+    NotNegative,
+    Positive,
+    Scores,
+    Share,
+    Whole,
+    method,
+)
 from bench.methods._lenet import LeNet, LeNetDecoder
 from bench.training import Step, adam, autocast, minimise, scored, seeded, to_device, train, unchanged
 
@@ -23,7 +35,7 @@ Inputs = NDArray[np.float32]
 """Scaled images, (n, height, width, channels)."""
 
 
-@method(version="1", gpu_memory=1.0)
+@method(version="2", gpu_memory=1.0)
 class DeepSVDD(EpochMethod):
     """Distance to the centre c in the network's output space.
 
@@ -36,18 +48,20 @@ class DeepSVDD(EpochMethod):
     - ``pretrain_epochs``, ``pretrain_milestone``, ``pretrain_weight_decay``: of the autoencoder. 0 epochs leave it out.
     - ``epochs``, ``milestone``, ``weight_decay``: of the one-class training.
     - ``lr``, ``batch_size``: of both; the rate falls to a tenth after the milestone.
+    - ``steps``: at least so many of each; where a class is small, an epoch goes over it several times.
     """
 
     objective: Literal["one-class", "soft-boundary"] = "one-class"
-    nu: float = 0.1
-    pretrain_epochs: int = 150
-    pretrain_milestone: int = 50
-    pretrain_weight_decay: float = 0.5e-3
-    epochs: int = 150
-    milestone: int = 50
-    weight_decay: float = 0.5e-6
-    lr: float = 1e-4
-    batch_size: int = 200
+    nu: Share = 0.1
+    pretrain_epochs: Whole = 150
+    pretrain_milestone: Whole = 50
+    pretrain_weight_decay: NotNegative = 0.5e-3
+    epochs: Whole = 150
+    milestone: Whole = 50
+    weight_decay: NotNegative = 0.5e-6
+    steps: Whole = 0
+    lr: Positive = 1e-4
+    batch_size: Count = 200
 
     def fit_epochs(self, images: Images, context: FitContext) -> Iterator[Epoch]:
         channels = images.shape[3]
@@ -86,6 +100,7 @@ class DeepSVDD(EpochMethod):
     def _mean_output(self, inputs: Inputs) -> Tensor:
         """The centre c: the mean output over the training set, no coordinate nearer to 0 than 0.1."""
         outputs = []
+        self.network.eval()
         with torch.no_grad():
             for part in torch.from_numpy(inputs).split(1000):
                 outputs.append(self.network(part.to(self.device).permute(0, 3, 1, 2)))
@@ -147,6 +162,7 @@ class DeepSVDD(EpochMethod):
             epochs=epochs,
             batch_size=self.batch_size,
             context=context,
+            steps=self.steps,
             prepare=unchanged,
             drop_last=False,
             capturable=True,

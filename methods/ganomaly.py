@@ -12,7 +12,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from bench.images import standardised, symmetric
-from bench.method import Epoch, FitContext, Images, method
+from bench.method import Epoch, FitContext, Images, NotNegative, method
 from bench.methods._adversarial import (
     AdversarialMethod,
     Adversaries,
@@ -76,9 +76,9 @@ class GANomaly(AdversarialMethod[Generator]):
       and of their training.
     """
 
-    w_adv: float = 1.0
-    w_con: float = 50.0
-    w_enc: float = 1.0
+    w_adv: NotNegative = 1.0
+    w_con: NotNegative = 50.0
+    w_enc: NotNegative = 1.0
     input_range: Literal["symmetric", "mnist"] = "symmetric"
 
     def build(self, channels: int) -> Adversaries[Generator]:

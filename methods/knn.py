@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import Literal, Self
 
 from bench.images import flattened
-from bench.method import FitContext, Images, Method, Scores, method
+from bench.method import Count, FitContext, Images, Method, Scores, method
 
 
 @method(version="1", cpu_only=True)
 class NearestNeighbours(Method):
     """``neighbours`` is k; ``distance`` is that to the k-th (``largest``), or the mean over all k (``mean``)."""
 
-    neighbours: int = 5
+    neighbours: Count = 5
     distance: Literal["largest", "mean"] = "largest"
 
     def fit(self, images: Images, context: FitContext) -> Self:

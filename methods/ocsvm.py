@@ -7,13 +7,14 @@ of γ are those of Ruff et al., Deep one-class classification, ICML 2018.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
+from annotated_types import Gt, Le
 from numpy.typing import NDArray
 
 from bench.images import ContrastScaling, flattened
-from bench.method import FitContext, Images, Method, Scores, method
+from bench.method import FitContext, Images, Method, Positive, Scores, method
 from bench.randomness import global_generators_seeded
 from bench.specs import Value
 
@@ -36,9 +37,9 @@ class OneClassSVM(Method):
       what the authors' code takes where it searches no grid); or a number.
     """
 
-    nu: float = 0.1
+    nu: Annotated[float, Gt(0), Le(1)] = 0.1
     preprocessing: Literal["none", "ruff"] = "none"
-    gamma: Literal["scale", "median", "max"] | float = "scale"
+    gamma: Literal["scale", "median", "max"] | Positive = "scale"
 
     def fit(self, images: Images, context: FitContext) -> Self:
         from pyod.models.ocsvm import OCSVM

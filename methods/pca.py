@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.images import flattened
-from bench.method import FitContext, Images, Method, Scores, method
+from bench.method import FitContext, Images, Method, Scores, Share, method
 
 
 @method(version="1", cpu_only=True)
@@ -18,7 +18,7 @@ class PrincipalComponents(Method):
     ``explained``: share of the training images' variance that the kept components explain.
     """
 
-    explained: float = 0.95
+    explained: Share = 0.95
 
     def fit(self, images: Images, context: FitContext) -> Self:
         from sklearn.decomposition import PCA

@@ -7,69 +7,89 @@ defaults were chosen.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from bench.method import FitContext, method
-from bench.methods._autoencoder_networks import Decoder, Encoder, EncoderDecoderMethod, distances
-from bench.training import Step, autocast, minimise
+from bench.method import FitContext, NotNegative, Part, Positive, Whole, method
+from bench.methods._autoencoder_networks import Decoder, EncoderDecoderMethod, distances
+from bench.methods._ede import ALL, EDE1, EDE2, Networks
+from bench.training import Step, autocast
 
 Variant = Literal["full", "two_ede", "one_ede"]
+Adversary = Literal["printed", "d1", "decoders", "gan"]
+
+REACHED: dict[Adversary, tuple[str, str]] = {
+    "printed": (EDE1, EDE2),
+    "d1": ("d1", EDE2),
+    "decoders": ("d1", "d2"),
+    "gan": ("d1 e2", "e1 d2"),
+}
+"""The networks that phase 2 reaches: those that maximise its difference, and those that minimise it."""
 
 
-class Networks(nn.Module):
-    """E1, D1, E2 and, where the variant has it, D2 of Fig. 2, in that order.
+class Differences(NamedTuple):
+    """What both phases compare, after one forward pass."""
 
-    EDE1 = (E1, D1, E2) and EDE2 = (E1, D2, E2) share both encoders.
-    """
-
-    def __init__(self, variant: Variant, encoder: Callable[[], Encoder], decoder: Callable[[], Decoder]) -> None:
-        super().__init__()
-        self.e1, self.d1, self.e2 = encoder(), decoder(), encoder()
-        if variant != "one_ede":
-            self.d2 = decoder()
+    first: Tensor
+    """Eq. 1: x and z with x1 and z1."""
+    second: Tensor
+    """Eq. 2: x and z with x2 and z2."""
+    adversarial: Tensor
+    """Eq. 3: x and z with x2′ and z2′. EDE1 maximises it (eq. 4), EDE2 minimises it (eq. 5)."""
 
 
-@method(version="2", gpu_memory=1.0)
+@method(version="3", gpu_memory=1.0)
 class SharedAE(EncoderDecoderMethod[Networks]):
     """Two EDE structures with shared encoders, two-phase training, and a score in latent space alone.
 
     What the paper leaves open is a parameter:
 
-    - ``updates``: which parameters each loss changes. ``alternating``: L_EDE1 steps E1, D1, E2, then, after a new
-      forward pass, L_EDE2 steps E1, D2, E2, each with its own Adam. ``joint``: one step for both, in which the
-      adversarial terms of the shared encoders cancel exactly and only the decoders play against each other.
-    - ``stop_gradient``: ``target`` keeps z fixed where it is compared with; ``fake`` keeps z2 fixed where the second
-      pass begins.
+    - ``adversary``: which networks phase 2 reaches. EDE1 maximises its difference and EDE2 minimises it, and both have
+      both encoders: as ``printed`` each loss steps all of its EDE; with ``d1`` D1 alone maximises and E1, D2 and E2
+      minimise; with ``decoders`` D1 plays against D2 alone; with ``gan`` D1 and E2 play against E1 and D2.
+    - ``updates``: ``alternating`` steps EDE1 by L_EDE1 and then, after a new forward pass, EDE2 by L_EDE2, each with
+      its own Adam; ``leftovers`` likewise, with the gradients that each leaves in the other's decoder, as USAD's code
+      does; ``phases`` steps by phase 1 and then by phase 2; ``joint`` takes one step for all.
+    - ``stop_gradient``: ``target`` keeps z fixed where it is compared with, ``second`` in phase 2 alone; ``fake`` keeps
+      z2 fixed where the second pass begins, ``fake1`` in L_EDE1 alone.
+    - ``second_latent``: what phase 2 compares z2′ with, ``z`` (eq. 3) or ``z2`` (the abstract's wording).
     - ``norm``: of every difference, as a mean over elements; ``l2`` is the root of the mean square.
-    - ``alpha``, ``beta``: weights of image and latent terms. 10 and 1 give means over elements the weights that sums
-      over 32×32 pixels and 100 latent elements have. ``omega1``: ω1 of the score, ω2 = 1 − ω1.
+    - ``alpha``, ``beta``: weights of image and latent terms. ``omega1``: ω1 of the score, ω2 = 1 − ω1.
     - ``schedule_power``, ``schedule_floor``: phase 1 weighs max(n^−power, floor) in epoch n, phase 2 the rest; the
       paper's 1/n is power 1, floor 0.
+    - ``d1_rate``: D1's learning rate, as a multiple of the others'.
+    - ``statistics``: with which batch normalisation scores: those of each pass, taken over the training images after
+      every epoch (``per_pass``), or the layers' running ones, which blend the passes (``blend``).
     - ``image_size`` (a multiple of 8), ``width``, ``latent``, ``slope``: of the networks of Fig. 3.
-    - ``epochs``, ``batch_size``, ``lr``, ``beta1``: of the training with Adam (β2 = 0.999).
+    - ``epochs``, ``steps`` (at least so many), ``batch_size``, ``lr``, ``beta1``: of the training with Adam
+      (β2 = 0.999).
 
-    Batch normalisation scores with its running statistics. ``variant`` is a row of the ablation (Table 5): one or two
-    EDEs are trained by phase 1 alone and scored as the full model is; ``one_ede`` has no second pass and is scored by
-    ‖z − z1‖. The ablation's first row is the method ``autoencoder``.
+    ``variant`` is a row of the ablation (Table 5): one or two EDEs are trained by phase 1 alone, in turn like the full
+    model's (``joint``: in one step), and scored as it is; ``one_ede`` has no second pass and is scored by ‖z − z1‖. The
+    ablation's first row is the method ``autoencoder``.
     """
 
-    epochs: int = 10
+    epochs: Whole = 10
     variant: Variant = "full"
-    updates: Literal["alternating", "joint"] = "alternating"
-    stop_gradient: Literal["none", "target", "fake"] = "none"
+    adversary: Adversary = "d1"
+    updates: Literal["alternating", "leftovers", "phases", "joint"] = "alternating"
+    stop_gradient: Literal["none", "target", "second", "fake", "fake1"] = "none"
+    second_latent: Literal["z", "z2"] = "z"
     norm: Literal["l1", "l2", "mse"] = "l1"
-    alpha: float = 10.0
-    beta: float = 1.0
-    omega1: float = 0.5
-    schedule_power: float = 1.0
-    schedule_floor: float = 0.0
+    alpha: NotNegative = 1.0
+    beta: NotNegative = 1.0
+    omega1: Part = 0.5
+    schedule_power: NotNegative = 1.0
+    schedule_floor: Part = 0.0
+    d1_rate: Positive = 1.0
+    statistics: Literal["per_pass", "blend"] = "per_pass"
 
     def build(self, channels: int) -> Networks:
-        return Networks(self.variant, lambda: self.encoder(channels), lambda: self.decoder(channels))
+        return Networks(
+            1 if self.variant == "one_ede" else 2, lambda: self.encoder(channels), lambda: self.decoder(channels)
+        )
 
     def reconstruction(self, x: Tensor) -> Tensor:
         """x2 = D2(E1(x)), the image whose latent vector z2 the score begins with; x1 = D1(E1(x)) for want of a D2."""
@@ -92,7 +112,8 @@ class SharedAE(EncoderDecoderMethod[Networks]):
         """Algorithm 1."""
         if self.variant != "full":
             return self._phase1_step(context)
-        return self._alternating_step(context) if self.updates == "alternating" else self._joint_step(context)
+        steps = {"alternating": self._alternating_step, "leftovers": self._leftovers_step, "phases": self._phases_step}
+        return steps.get(self.updates, self._joint_step)(context)
 
     def _difference(self, x: Tensor, z: Tensor, image: Tensor, latent: Tensor) -> Tensor:
         """α‖x − image‖ + β‖z − latent‖, a mean over the batch: the form of eqs. 1, 2 and 3."""
@@ -101,70 +122,123 @@ class SharedAE(EncoderDecoderMethod[Networks]):
         in_latent = distances(target.float(), latent.float(), self.norm).mean()
         return self.alpha * in_image + self.beta * in_latent
 
-    def _losses(self, x: Tensor, n: Tensor, context: FitContext, *, first: bool, second: bool) -> list[Tensor]:
-        """L_EDE1 (eq. 6) and L_EDE2 (eq. 7) in epoch n, those that are asked for, after one forward pass."""
-        nets = self.networks
+    def _differences(self, x: Tensor, context: FitContext, *of: Literal["first", "second"]) -> Differences:
+        """The adversarial one and those that are asked for, after a forward pass; the others are 0."""
+        nets, nothing = self.networks, x.new_zeros(())
+        fixed = self.stop_gradient == "fake" or (self.stop_gradient == "fake1" and of == ("first",))
         with autocast(context):
             z = nets.e1(x)
             x2 = nets.d2(z)
             z2 = nets.e2(x2)
-            x2_prime = nets.d1(z2.detach() if self.stop_gradient == "fake" else z2)
+            x2_prime = nets.d1(z2.detach() if fixed else z2)
             z2_prime = nets.e2(x2_prime)
-            if first:
-                x1 = nets.d1(z)
-                z1 = nets.e2(x1)
-        weight = n.pow(-self.schedule_power).clamp(min=self.schedule_floor)
-        adversarial = self._difference(x, z, x2_prime, z2_prime)  # eq. 3; EDE1 maximises it (4), EDE2 minimises it (5)
-        losses = []
-        if first:
-            losses.append(weight * self._difference(x, z, x1, z1) - (1 - weight) * adversarial)  # eqs. 1 and 4 in 6
-        if second:
-            losses.append(weight * self._difference(x, z, x2, z2) + (1 - weight) * adversarial)  # eqs. 2 and 5 in 7
-        return losses
+            x1 = nets.d1(z) if "first" in of else x
+            z1 = nets.e2(x1) if "first" in of else z
+        compared = z2 if self.second_latent == "z2" else z.detach() if self.stop_gradient == "second" else z
+        return Differences(
+            first=self._difference(x, z, x1, z1) if "first" in of else nothing,
+            second=self._difference(x, z, x2, z2) if "second" in of else nothing,
+            adversarial=self._difference(x, compared, x2_prime, z2_prime),
+        )
+
+    def _weight(self, n: Tensor) -> Tensor:
+        """Of phase 1 in epoch n."""
+        return n.pow(-self.schedule_power).clamp(min=self.schedule_floor)
+
+    def _optimiser(self, names: str) -> torch.optim.Optimizer:
+        nets = self.networks
+        optimiser = self.adam(nets.weights(" ".join(name for name in names.split() if name != "d1")))
+        if "d1" in names.split():
+            rate = optimiser.param_groups[0]["lr"] * self.d1_rate
+            optimiser.add_param_group({"params": nets.weights("d1"), "lr": rate})
+        return optimiser
 
     def _alternating_step(self, context: FitContext) -> Step:
-        nets = self.networks
-        ede1 = [*nets.e1.parameters(), *nets.d1.parameters(), *nets.e2.parameters()]
-        ede2 = [*nets.e1.parameters(), *nets.d2.parameters(), *nets.e2.parameters()]
-        optimiser1, optimiser2 = self.adam(ede1), self.adam(ede2)
+        """L_EDE1 (eq. 6) steps EDE1, L_EDE2 (eq. 7) EDE2; their adversarial parts reach what ``adversary`` says."""
+        nets, (maximising, minimising) = self.networks, REACHED[self.adversary]
+        optimiser1, optimiser2 = self._optimiser(EDE1), self._optimiser(EDE2)
 
         def step(x: Tensor, n: Tensor) -> dict[str, Tensor]:
-            (loss1,) = self._losses(x, n, context, first=True, second=False)
-            minimise(loss1, optimiser1)
-            (loss2,) = self._losses(x, n, context, first=False, second=True)
-            minimise(loss2, optimiser2)
+            w = self._weight(n)
+            now = self._differences(x, context, "first")
+            nets.descend(optimiser1, (EDE1, w * now.first), (maximising, -(1 - w) * now.adversarial))
+            loss1 = w * now.first - (1 - w) * now.adversarial
+            now = self._differences(x, context, "second")
+            nets.descend(optimiser2, (EDE2, w * now.second), (minimising, (1 - w) * now.adversarial))
+            return {"ede1": loss1, "ede2": w * now.second + (1 - w) * now.adversarial}
+
+        return step
+
+    def _leftovers_step(self, context: FitContext) -> Step:
+        """As USAD's code: every gradient reaches every network, and each step clears those of its own EDE alone."""
+        nets = self.networks
+        optimiser1, optimiser2 = self._optimiser(EDE1), self._optimiser(EDE2)
+
+        def step(x: Tensor, n: Tensor) -> dict[str, Tensor]:
+            w = self._weight(n)
+            now = self._differences(x, context, "first")
+            loss1 = w * now.first - (1 - w) * now.adversarial
+            loss1.backward(inputs=list(nets.parameters()))
+            optimiser1.step()
+            optimiser1.zero_grad(set_to_none=False)  # in place, for the next step to find what is left
+            now = self._differences(x, context, "second")
+            loss2 = w * now.second + (1 - w) * now.adversarial
+            loss2.backward(inputs=list(nets.parameters()))
+            optimiser2.step()
+            optimiser2.zero_grad(set_to_none=False)
             return {"ede1": loss1, "ede2": loss2}
+
+        return step
+
+    def _phases_step(self, context: FitContext) -> Step:
+        """Phase 1 steps all networks, then, after a new forward pass, phase 2 does."""
+        nets, (maximising, minimising) = self.networks, REACHED[self.adversary]
+        optimiser1, optimiser2 = self._optimiser(ALL), self._optimiser(ALL)
+
+        def step(x: Tensor, n: Tensor) -> dict[str, Tensor]:
+            w = self._weight(n)
+            now = self._differences(x, context, "first", "second")
+            phase1 = w * (now.first + now.second)
+            nets.descend(optimiser1, (ALL, phase1))
+            phase2 = (1 - w) * self._differences(x, context).adversarial
+            nets.descend(optimiser2, (maximising, -phase2), (minimising, phase2))
+            return {"phase1": phase1, "phase2": phase2}
 
         return step
 
     def _joint_step(self, context: FitContext) -> Step:
-        nets = self.networks
-        encoders = [*nets.e1.parameters(), *nets.e2.parameters()]
-        optimiser = self.adam(list(nets.parameters()))
+        nets, (maximising, minimising) = self.networks, REACHED[self.adversary]
+        optimiser = self._optimiser(ALL)
 
         def step(x: Tensor, n: Tensor) -> dict[str, Tensor]:
-            loss1, loss2 = self._losses(x, n, context, first=True, second=True)
-            optimiser.zero_grad()
-            loss1.backward(inputs=[*encoders, *nets.d1.parameters()], retain_graph=True)
-            loss2.backward(inputs=[*encoders, *nets.d2.parameters()])
-            optimiser.step()
-            return {"ede1": loss1, "ede2": loss2}
+            w = self._weight(n)
+            now = self._differences(x, context, "first", "second")
+            first, second, phase2 = w * now.first, w * now.second, (1 - w) * now.adversarial
+            nets.descend(optimiser, (EDE1, first), (EDE2, second), (maximising, -phase2), (minimising, phase2))
+            return {"ede1": first - phase2, "ede2": second + phase2}
 
         return step
 
     def _phase1_step(self, context: FitContext) -> Step:
-        """Eqs. 1 and 2, as far as the variant has the networks for them."""
+        """Eqs. 1 and 2, as far as the variant has the networks for them: in turn, or in one ``joint`` step."""
         nets = self.networks
-        optimiser = self.adam(list(nets.parameters()))
+        edes = {"ede1": EDE1} if self.variant == "one_ede" else {"ede1": EDE1, "ede2": EDE2}
+        joint = self._optimiser(EDE1 if self.variant == "one_ede" else ALL)
+        turns = [(joint, edes)] if self.updates == "joint" else [(self._optimiser(n), {e: n}) for e, n in edes.items()]
 
-        def step(x: Tensor, n: Tensor) -> dict[str, Tensor]:
+        def difference(x: Tensor, decoder: Decoder) -> Tensor:
             with autocast(context):
                 z = nets.e1(x)
-                images = [nets.d1(z)] + ([nets.d2(z)] if self.variant == "two_ede" else [])
-                latents = [nets.e2(image) for image in images]
-            losses = [self._difference(x, z, image, latent) for image, latent in zip(images, latents, strict=True)]
-            loss = torch.stack(losses).sum()
-            minimise(loss, optimiser)
-            return {f"ede{i}": loss for i, loss in enumerate(losses, start=1)}
+                image = decoder(z)
+                latent = nets.e2(image)
+            return self._difference(x, z, image, latent)
+
+        def step(x: Tensor, n: Tensor) -> dict[str, Tensor]:
+            losses: dict[str, Tensor] = {}
+            for optimiser, stepped in turns:
+                now = {ede: difference(x, nets.d1 if ede == "ede1" else nets.d2) for ede in stepped}
+                nets.descend(optimiser, *((names, now[ede]) for ede, names in stepped.items()))
+                losses |= now
+            return losses
 
         return step

@@ -7,11 +7,12 @@ detection, IJCNN 2019; settings of the authors' code.
 from __future__ import annotations
 
 import itertools
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from bench.method import FitContext, method
+from bench.method import FitContext, NotNegative, Part, method
 from bench.methods._adversarial import (
     AdversarialMethod,
     Adversaries,
@@ -55,7 +56,7 @@ class Generator(nn.Module):
         assert level is not None
         self.down = nn.Conv2d(channels, width, 4, 2, 1, bias=False)
         self.level = level
-        self.up = nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(2 * width, channels, 4, 2, 1, bias=False), nn.Tanh())
+        self.up = nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(2 * width, channels, 4, 2, 1), nn.Tanh())
 
     def forward(self, x: Tensor) -> Tensor:
         image: Tensor = self.up(self.level(self.down(x)))
@@ -74,20 +75,23 @@ def _judge(channels: int, width: int, latent: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Conv2d(latent, 1, 3, 1, 1, bias=False))
 
 
-@method(version="1", gpu_memory=1.5, published_used=("test labels, to choose the epoch", BATCH_STATISTICS))
+@method(version="2", gpu_memory=1.5, published_used=("test labels, to choose the epoch", BATCH_STATISTICS))
 class SkipGANomaly(AdversarialMethod[Generator]):
     """Anomaly score: λ · mean (x − x̂)² + (1 − λ) · mean (f(x) − f(x̂))², f the discriminator's features (eq. 6).
 
     - ``w_adv``, ``w_con``, ``w_lat``: weights of the adversarial (eq. 2), contextual (eq. 3) and latent loss (eq. 4).
     - ``share``: λ of the score.
+    - ``statistics``: with which the discriminator normalises x and x̂ in scoring: those of each, taken over the training
+      images after every epoch (``per_pass``), or the layers' running ones, which are of both (``blend``).
     - ``score_in_train_mode``: as the authors' code does, and no method should; the other parameters: of the networks
       and of their training.
     """
 
-    w_adv: float = 1.0
-    w_con: float = 50.0
-    w_lat: float = 1.0
-    share: float = 0.9
+    w_adv: NotNegative = 1.0
+    w_con: NotNegative = 50.0
+    w_lat: NotNegative = 1.0
+    share: Part = 0.9
+    statistics: Literal["per_pass", "blend"] = "per_pass"
 
     def build(self, channels: int) -> Adversaries[Generator]:
         return Adversaries(Generator(channels, self.width), Discriminator(_judge(channels, self.width, self.latent)))

@@ -12,19 +12,22 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from bench.method import FitContext, method
+from bench.method import FitContext, Images, NotNegative, Positive, Whole, method
 from bench.methods._autoencoder_networks import Decoder, Encoder, EncoderDecoderMethod
+from bench.methods._image_network import Decay
 from bench.training import Step, autocast, minimise
 
 
 class Networks(nn.Module):
-    """q(z|x) = N(μ(x), σ²(x)) and p(x|z) = N(decoder(z), s²), with one trained deviation s for all pixels."""
+    """q(z|x) = N(μ(x), σ²(x)) and p(x|z) = N(decoder(z), s²), with one deviation s for all pixels."""
+
+    log_deviation: Tensor
 
     def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-        self.log_deviation = nn.Parameter(torch.zeros(()))
+        self.register_buffer("log_deviation", torch.zeros(()))
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """μ and log σ², (b, latent, 1, 1) each."""
@@ -37,6 +40,11 @@ def kl(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).flatten(1).sum(dim=1)
 
 
+def best_log_deviation(squared_error: Tensor) -> Tensor:
+    """log s for which the likelihood is largest: s² is the mean squared error (Rybkin et al. 2021)."""
+    return 0.5 * squared_error.clamp(min=1e-6).log()
+
+
 def negative_log_likelihood(x: Tensor, reconstruction: Tensor, log_deviation: Tensor) -> Tensor:
     """−log p(x|z) of each image, (b,), for a Gaussian of one deviation."""
     squared = (x - reconstruction).square().flatten(1)
@@ -46,9 +54,11 @@ def negative_log_likelihood(x: Tensor, reconstruction: Tensor, log_deviation: Te
     )
 
 
-@method(version="1", gpu_memory=1.0)
+@method(version="2", gpu_memory=1.0)
 class VAE(EncoderDecoderMethod[Networks]):
     """Anomaly score: the negative evidence lower bound, −log p(x|z) + KL, at the posterior's mean.
+
+    The deviation s is set in closed form: in training to what suits the batch best, in scoring the training images.
 
     - ``score_by``: ``elbo``, or one of its terms: ``reconstruction`` or ``kl``.
     - ``importance_samples``: where not 0, the likelihood itself is estimated with that many weighted samples (Burda et
@@ -58,10 +68,10 @@ class VAE(EncoderDecoderMethod[Networks]):
     """
 
     score_by: Literal["elbo", "reconstruction", "kl"] = "elbo"
-    importance_samples: int = 0
-    beta: float = 1.0
-    lr: float = 1e-3
-    beta1: float = 0.9
+    importance_samples: Whole = 0
+    beta: NotNegative = 1.0
+    lr: Positive = 1e-3
+    beta1: Decay = 0.9
 
     def build(self, channels: int) -> Networks:
         return Networks(self.encoder(channels, outputs=2 * self.latent, bounded=False), self.decoder(channels))
@@ -71,6 +81,12 @@ class VAE(EncoderDecoderMethod[Networks]):
         mean, _ = self.networks.posterior(x)
         reconstruction: Tensor = self.networks.decoder(mean)
         return reconstruction
+
+    @torch.no_grad()
+    def settle(self, images: Images) -> None:
+        super().settle(images)
+        errors = [(x - self.reconstruction(x)).square().mean() for x in self.batches(images)]
+        self.networks.log_deviation.copy_(best_log_deviation(torch.stack(errors).mean()))
 
     def anomaly(self, x: Tensor) -> Tensor:
         nets = self.networks
@@ -104,7 +120,8 @@ class VAE(EncoderDecoderMethod[Networks]):
                 mean, log_variance = nets.posterior(x)
                 noise = torch.randn(mean.shape, device=x.device)
                 reconstruction = nets.decoder(mean + (0.5 * log_variance).exp() * noise)
-            misfit = negative_log_likelihood(x, reconstruction.float(), nets.log_deviation).mean()
+            log_deviation = best_log_deviation((x - reconstruction.float()).square().mean())
+            misfit = negative_log_likelihood(x, reconstruction.float(), log_deviation).mean()
             divergence = kl(mean.float(), log_variance.float()).mean()
             minimise(misfit + self.beta * divergence, optimiser)
             return {"reconstruction": misfit, "kl": divergence}
