@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import sys
 from collections.abc import Iterable
+
+from bench.terminal import echo
 
 
 class BenchError(Exception):
@@ -30,4 +31,4 @@ def unknown(kind: str, asked: str, known: Iterable[str], hint: str = "") -> Benc
 
 def warn(error: BenchError) -> None:
     """Name on stderr what is wrong but hinders nothing."""
-    print(f"warning: {error}", file=sys.stderr)  # noqa: T201
+    echo(f"warning: {error}", err=True)

@@ -13,6 +13,7 @@ import functools
 import importlib
 import importlib.util
 import sys
+import types
 import typing
 from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
@@ -116,7 +117,7 @@ class Registry:
 
     def _add_folder(self, folder: Path, package: str) -> None:
         for file in sorted(folder.glob("*.py")):
-            if not file.stem.startswith(("_", ".")):
+            if not file.stem.startswith(("_", ".")) and file.stem.isidentifier():
                 self._add(_from_file(self.kind, file, f"{package}.{file.stem}", str(file)))
 
     def _add(self, plugin: Plugin) -> None:
@@ -134,6 +135,11 @@ class Field:
 
     type: Any
     default: Any
+
+    @property
+    def described(self) -> str:
+        """Its type in words, with the range that it declares: ``int ≥ 1``."""
+        return _described(self.type)
 
 
 def package_folders(package: str) -> list[Path]:
@@ -160,6 +166,9 @@ def _from_file(kind: Kind, file: Path, module: str, source: str, name: str | Non
 def _from_entry_point(kind: Kind, point: EntryPoint) -> Plugin:
     package = point.dist.name if point.dist else "an installed package"
     source = f"entry point {point.value} of {package}"
+    if not point.name.isidentifier():  # it is a folder's name in the store, and a word in specs
+        problem = f"its name {point.name!r} is none that a spec can hold; use letters, digits and underscores"
+        return Plugin(kind, point.name, point.module, None, source, problem=problem)
     try:
         spec = importlib.util.find_spec(point.module)
     except (ImportError, ValueError) as error:
@@ -209,6 +218,26 @@ def _declared(plugin: Plugin, module: ModuleType) -> type[Any]:
             f"@{plugin.kind}; found {found}"
         )
     return declared[0]
+
+
+def _described(of: Any) -> str:
+    origin, arguments = typing.get_origin(of), typing.get_args(of)
+    if origin is typing.Annotated:
+        ranges = ", ".join(filter(None, map(_range, arguments[1:])))
+        return f"{_described(arguments[0])} {ranges}".rstrip()
+    if origin is Literal:
+        return " | ".join(map(repr, arguments))
+    if origin in (typing.Union, types.UnionType):
+        return " | ".join(map(_described, arguments))
+    if of is Any:
+        return ""
+    return of.__name__ if isinstance(of, type) and not arguments else str(of)
+
+
+def _range(constraint: Any) -> str:
+    """A range of annotated-types as it is written in mathematics."""
+    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "multiple_of": "multiple of"}
+    return ", ".join(f"{sign} {getattr(constraint, name)}" for name, sign in signs.items() if hasattr(constraint, name))
 
 
 def _with_required(spec: Spec, fields: Mapping[str, Field]) -> Spec:

@@ -89,11 +89,15 @@ class Bench:
 
     def start_digits(self, methods: str, classes: str = CLASSES, *options: str) -> Started:
         """Start ``bench run`` on scikit-learn's digits and leave it to itself."""
+        return self.start(*_digits(methods, classes, options))
+
+    def start(self, *arguments: str) -> Started:
+        """Start a command and leave it to itself."""
         said = self.folder / f"run-{uuid.uuid4().hex}"
         output, errors = said.with_suffix(".out"), said.with_suffix(".err")
         with output.open("w") as out, errors.open("w") as err:
             driver = subprocess.Popen(
-                self.command(*_digits(methods, classes, options)),
+                self.command(*arguments),
                 cwd=self.folder,
                 env=self.all_variables(),
                 stdin=subprocess.DEVNULL,

@@ -24,6 +24,7 @@ from bench.cli import (
     verify,
 )
 from bench.errors import BenchError
+from bench.terminal import echo
 
 app = typer.Typer(
     name="bench",
@@ -59,5 +60,5 @@ def main() -> None:
     try:
         app()
     except BenchError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        echo(f"error: {error}", err=True)
         sys.exit(2)

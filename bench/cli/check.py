@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from bench.cli import options
+from bench.terminal import echo
 
 
 def check(
@@ -34,7 +35,7 @@ def check(
     for verdict in Suite(subject).verdicts(names or ()):
         endings[verdict.ending] += 1
         reason = f": {verdict.reason}" if verdict.reason else ""
-        typer.echo(f"{verdict.ending:14}  {verdict.check.name}{reason}")
-    typer.echo(f"{subject.spec}: " + ", ".join(f"{number} {ending}" for ending, number in endings.items()))
+        echo(f"{verdict.ending:14}  {verdict.check.name}{reason}")
+    echo(f"{subject.spec}: " + ", ".join(f"{number} {ending}" for ending, number in endings.items()))
     if endings["FAILED"]:
         raise typer.Exit(1)

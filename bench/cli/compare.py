@@ -11,6 +11,7 @@ import typer
 
 from bench.cli import options
 from bench.errors import BenchError
+from bench.terminal import echo
 
 if TYPE_CHECKING:
     from bench.record import Record
@@ -33,9 +34,9 @@ def compare(
         facts = dataclasses.asdict(found)
         for each, paired in zip(facts["paired"], found.paired, strict=True):
             each |= {"mean": paired.mean, "interval": paired.interval}
-        typer.echo(json.dumps(facts, indent=1, ensure_ascii=False))
+        echo(json.dumps(facts, indent=1, ensure_ascii=False))
         return
-    typer.echo(_as_text(found, first, second))
+    echo(_as_text(found, first, second))
 
 
 def _records(name: str, results: Path | None, config: Path | None) -> list[Record]:

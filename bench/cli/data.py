@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli import options
+from bench.terminal import echo
 
 if TYPE_CHECKING:
     from bench.specs import Spec
@@ -26,7 +27,7 @@ def list_data(data: options.Data = None, config: options.Config = None) -> None:
     from bench.workspace import open_workspace
 
     workspace = open_workspace(config, data)
-    typer.echo(f"data folder: {workspace.data}")
+    echo(f"data folder: {workspace.data}")
     width = max(map(len, workspace.datasets.names()), default=0)
     for name in workspace.datasets.names():
         try:
@@ -36,7 +37,7 @@ def list_data(data: options.Data = None, config: options.Config = None) -> None:
             state = f"not there; get it:  bench data fetch {name}"
         except BenchError as error:  # one that needs parameters
             state = str(error)
-        typer.echo(f"  {name:{width}}  {state}")
+        echo(f"  {name:{width}}  {state}")
 
 
 @app.command()
@@ -45,7 +46,7 @@ def fetch(name: Name, data: options.Data = None, config: options.Config = None) 
     workspace, spec = _opened(name, data, config)
     workspace.source(spec).fetch(workspace.data)
     prepared = workspace.dataset(spec)
-    typer.echo(f"{spec}: {len(prepared.images)} images of {len(prepared.classes)} classes in {workspace.data}")
+    echo(f"{spec}: {len(prepared.images)} images of {len(prepared.classes)} classes in {workspace.data}")
 
 
 @app.command()
@@ -67,7 +68,7 @@ def verify(name: Name, data: options.Data = None, config: options.Config = None)
             f"the prepared arrays in {prepared.folder} are not what the original files hold; remove them and the next "
             f"use prepares them again:  rm -r {prepared.folder}"
         )
-    typer.echo(f"{spec}: {len(prepared.images)} images whole, checksum {prepared.checksum}")
+    echo(f"{spec}: {len(prepared.images)} images whole, checksum {prepared.checksum}")
 
 
 @app.command()
@@ -75,7 +76,7 @@ def path(data: options.Data = None, config: options.Config = None) -> None:
     """Print the data folder."""
     from bench.config import data_folder, load_config
 
-    typer.echo(str(data_folder(data, load_config(config))))
+    echo(str(data_folder(data, load_config(config))))
 
 
 def _opened(name: str, data: Path | None, config: Path | None) -> tuple[Workspace, Spec]:

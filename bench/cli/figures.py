@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +12,7 @@ import typer
 
 from bench.cli import options
 from bench.errors import BenchError, unknown
+from bench.terminal import echo
 
 if TYPE_CHECKING:
     from bench.report.selection import Selection
@@ -49,7 +49,7 @@ def figures(
     asked: list[Drawing] = []
     for part, selection in shown.items():
         for note in selection.notes:
-            print(f"{part}: {note}", file=sys.stderr)  # noqa: T201
+            echo(f"{part}: {note}", err=True)
         gallery = Gallery(part, selection, labels, classes.get(part), score_reader(workspace))
         asked += [*gallery.methods(), *gallery.runs()]
         try:
@@ -68,7 +68,7 @@ def figures(
         if drawing.lacks:
             _left_out(drawing.name, drawing.lacks)
         for path in save(figure, out, _file_name(drawing.name, taken)):
-            typer.echo(path)
+            echo(str(path))
     if not taken:
         raise BenchError(
             f"the records of {name} allow no figure, for the reasons above; "
@@ -102,7 +102,7 @@ def _classes(shown: dict[str, Selection], wanted: str | None) -> dict[str, str]:
 
 
 def _left_out(what: str, why: object) -> None:
-    print(f"left out: {what}: {why}", file=sys.stderr)  # noqa: T201
+    echo(f"left out: {what}: {why}", err=True)
 
 
 def _file_name(title: str, taken: set[str]) -> str:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from bench.cli import options
+from bench.terminal import echo
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -18,18 +20,21 @@ Listed = Literal["methods", "datasets", "protocols", "suites", "profiles"]
 
 def list_names(
     what: Annotated[Listed, typer.Argument(help="What to list.")],
+    name: Annotated[
+        str | None, typer.Argument(help="One method or dataset (a spec), for its parameters.", show_default=False)
+    ] = None,
     as_json: options.Json = False,
     config: options.Config = None,
 ) -> None:
-    """List the names that other commands take, each with its summary."""
-    rows = _listed(what, config)
+    """List the names that other commands take, each with its summary; or the parameters of one method or dataset."""
+    rows = _listed(what, config) if name is None else _parameters(what, name, config)
     if as_json:
-        typer.echo(json.dumps(rows, indent=1))
+        echo(json.dumps(rows, indent=1))
         return
     width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
         note = f"UNAVAILABLE: {row['problem']}" if row.get("problem") else row["summary"]
-        typer.echo(f"{row['name']:{width}}  {note}")
+        echo(f"{row['name']:{width}}  {note}")
 
 
 def show(
@@ -44,25 +49,25 @@ def show(
 
     record = find_record(key, open_workspace(config, None, results))
     if as_json:
-        typer.echo(record.to_json(), nl=False)
+        echo(record.to_json(), nl=False)
         return
-    typer.echo(f"{record.job.title}: {record.status}\nkey {record.job.key}")
+    echo(f"{record.job.title}: {record.status}\nkey {record.job.key}")
     facts = json.loads(record.to_json())
     for section in ("job", "split", "metrics", "cost", "parameters", "ledger", "provenance"):
         if facts[section]:
-            typer.echo(f"\n{section}")
+            echo(f"\n{section}")
             for name, value in facts[section].items():
-                typer.echo(f"  {name}: {value}")
+                echo(f"  {name}: {value}")
     if record.epochs:
-        typer.echo(f"\nepochs: {len(record.epochs)}, the last: {record.epochs[-1]}")
+        echo(f"\nepochs: {len(record.epochs)}, the last: {record.epochs[-1]}")
     if record.oracle is not None:
-        typer.echo(f"\noracle (the best epoch or candidate by the test labels): AUROC {record.oracle:.4f}")
+        echo(f"\noracle (the best epoch or candidate by the test labels): AUROC {record.oracle:.4f}")
     for candidate in record.oracle_candidates:
-        typer.echo(f"  oracle candidate {candidate['parameters']}: AUROC {candidate['auroc']:.4f}")
+        echo(f"  oracle candidate {candidate['parameters']}: AUROC {candidate['auroc']:.4f}")
     for attempt in record.attempts:
-        typer.echo(f"\nearlier attempt: {attempt['status']}: {attempt.get('message', '')}")
+        echo(f"\nearlier attempt: {attempt['status']}: {attempt.get('message', '')}")
     for name, value in (record.error or {}).items():
-        typer.echo(f"\n{name}:\n{value}")
+        echo(f"\n{name}:\n{value}")
 
 
 def doctor(
@@ -78,26 +83,27 @@ def doctor(
 
     workspace = open_workspace(config, data, results)
     facts = environment()
-    typer.echo(f"bench {facts['bench']}, Python {facts['python']}, {facts['cpu']}, {facts['cores']} cores")
-    typer.echo("  " + ", ".join(f"{name} {version}" for name, version in facts["libraries"].items()))
-    typer.echo(f"  GPUs: {_gpu_names()}")
+    echo(f"bench {facts['bench']}, Python {facts['python']}, {facts['cpu']}, {facts['cores']} cores")
+    echo("  " + ", ".join(f"{name} {version}" for name, version in facts["libraries"].items()))
+    for line in _gpus():
+        echo(f"  {line}")
     broken = 0
-    typer.echo("\nplugins")
+    echo("\nplugins")
     for registry in (workspace.methods, workspace.datasets):
         for name in registry.names():
             problem = _problem(lambda registry=registry, name=name: registry.load(name))
             broken += bool(problem)
-            typer.echo(f"  {registry.kind} {name}: {problem or 'ok'}")
-    typer.echo(f"\ndatasets in {workspace.data}")
+            echo(f"  {registry.kind} {name}: {problem or 'ok'}")
+    echo(f"\ndatasets in {workspace.data}")
     for name in workspace.datasets.names():
         if not _problem(lambda name=name: workspace.datasets.resolve(Spec(name))):
             absent = _problem(lambda name=name: workspace.source(Spec(name)).source_files(workspace.data))
-            typer.echo(f"  {name}: {'not there (bench data list tells more)' if absent else 'there'}")
+            echo(f"  {name}: {'not there (bench data list tells more)' if absent else 'there'}")
     problem = _problem(Store(workspace.results).require_writable)
     broken += bool(problem)
-    typer.echo(f"\nresults folder {workspace.results}: {problem or 'can be written'}")
+    echo(f"\nresults folder {workspace.results}: {problem or 'can be written'}")
     if broken:
-        typer.echo(f"\n{broken} {'thing is' if broken == 1 else 'things are'} broken", err=True)
+        echo(f"\n{broken} {'thing is' if broken == 1 else 'things are'} broken", err=True)
         raise typer.Exit(1)
 
 
@@ -120,6 +126,27 @@ def _listed(what: Listed, config_file: Path | None) -> list[dict[str, Any]]:
     return [{"name": p.name, "summary": p.summary, "source": p.source, "problem": p.problem} for p in plugins]
 
 
+def _parameters(what: Listed, text: str, config_file: Path | None) -> list[dict[str, Any]]:
+    """The parameters of a plugin: type and range, and the default."""
+    import dataclasses
+
+    from bench.errors import BenchError
+    from bench.layers import plugin_folders
+    from bench.registry import Registry
+    from bench.specs import parse_spec
+
+    if what not in ("methods", "datasets"):
+        raise BenchError(f"bench list {what} takes no name; methods and datasets have parameters")
+    spec = parse_spec(text)
+    registry = Registry("method" if what == "methods" else "dataset", plugin_folders(what, config_file))
+    rows = []
+    for name, field in registry.fields(spec.name, spec.parameters).items():
+        default = "required" if field.default is dataclasses.MISSING else f"{field.default!r}"
+        rows.append({"name": name, "type": field.described, "default": default})
+    width = max((len(row["default"]) for row in rows), default=0)
+    return [{**row, "summary": f"{row['default']:{width}}  {row['type']}".rstrip()} for row in rows]
+
+
 def _problem(check: Any) -> str:
     from bench.errors import BenchError
 
@@ -130,8 +157,17 @@ def _problem(check: Any) -> str:
     return ""
 
 
-def _gpu_names() -> str:
-    import torch
+def _gpus() -> Iterator[str]:
+    """A line for each GPU that is visible here, and one on what lets jobs share them."""
+    from bench.device import cards, gpus, mps_runs
 
-    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return ", ".join(names) or "none"
+    identities = gpus()
+    if not identities:
+        yield "GPUs: none"
+        return
+    for card in cards(identities):
+        free = f"{card.free / 1e9:.1f} of {card.total / 1e9:.1f} GB free"
+        alone = ", one process at a time" if card.exclusive else ""
+        yield f"GPU {card.identity}: {card.problem or f'{card.name}, {free}{alone}'}"
+    runs = "runs" if mps_runs() else "does not run; several jobs a GPU are faster with it: docs/clusters.md"
+    yield f"MPS, which lets jobs compute on a GPU at the same time, {runs}"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.errors import BenchError
+from bench.terminal import echo
 
 if TYPE_CHECKING:
     from bench.registry import Kind
@@ -62,7 +63,7 @@ def _write(kind: Kind, name: str, folder: Path | None) -> None:
         files[Path("bench.toml")] = _lines(kind, place)
     _create(files)
     if not found and configured:
-        typer.echo(f"\nbench.toml does not name {place} yet. {_advice(kind, place)}")
+        echo(f"\nbench.toml does not name {place} yet. {_advice(kind, place)}")
 
 
 def _template(file: str) -> str:
@@ -155,8 +156,8 @@ def _create(files: dict[Path, str]) -> None:
                 out.write(text)
         except OSError as error:
             raise BenchError(f"cannot write {file}: {error.strerror}") from error
-        typer.echo(f"wrote {file}")
+        echo(f"wrote {file}")
 
 
 def _next(*commands: str) -> None:
-    typer.echo("\n".join(["\nnext:", *(f"  {command}" for command in commands)]))
+    echo("\n".join(["\nnext:", *(f"  {command}" for command in commands)]))

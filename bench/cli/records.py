@@ -9,6 +9,7 @@ import typer
 
 from bench.cli import options
 from bench.errors import warn
+from bench.terminal import echo
 
 
 def export(
@@ -35,10 +36,10 @@ def export(
     records = read_records(open_workspace(config, None, results))
     tracker, colon, place = target.partition(":")
     if not colon or target.endswith(frame.SUFFIXES):
-        typer.echo(f"{frame.write(records, Path(target))} records in {target}")
+        echo(f"{frame.write(records, Path(target))} records in {target}")
     else:
         written = trackers.export(records, tracker, place)
-        typer.echo(f"{written} records exported to {target}, {len(records) - written} were there already")
+        echo(f"{written} records exported to {target}, {len(records) - written} were there already")
 
 
 def gc(
@@ -62,15 +63,15 @@ def gc(
     old = superseded(records, currency(workspace))
     leftovers = store.leftovers()
     for record in old:
-        typer.echo(f"superseded  {record.job.key[:12]}  {record.job.title}, profile {record.job.profile}")
+        echo(f"superseded  {record.job.key[:12]}  {record.job.title}, profile {record.job.profile}")
     for leftover in leftovers:
-        typer.echo(f"leftover    {leftover}")
+        echo(f"leftover    {leftover}")
     what = f"{len(old)} superseded records and {len(leftovers)} leftover files"
     if not yes:
-        typer.echo(f"{what} would be removed" + ("; do it with --yes" if old or leftovers else ""))
+        echo(f"{what} would be removed" + ("; do it with --yes" if old or leftovers else ""))
         return
     for record in old:
         store.remove(record)
     for leftover in leftovers:
         leftover.unlink(missing_ok=True)
-    typer.echo(f"{what} removed")
+    echo(f"{what} removed")

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from bench.cli import options
+from bench.terminal import echo
 
 
 def report(
@@ -42,4 +43,4 @@ def report(
         out.write_text(html, encoding="utf-8")
     except OSError as error:
         raise BenchError(f"cannot write {out}: {error.strerror or error}; name another file with --out") from error
-    typer.echo(f"{out}: {len(made.sections)} tables, {len(html.encode()) / 1e6:.1f} MB; open it in a browser")
+    echo(f"{out}: {len(made.sections)} tables, {len(html.encode()) / 1e6:.1f} MB; open it in a browser")

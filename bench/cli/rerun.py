@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli import options
+from bench.terminal import echo
 
 if TYPE_CHECKING:
     from bench.execution.again import Repetition
@@ -34,10 +35,10 @@ def rerun(
 
     workspace = open_workspace(config, data, results)
     record = find_record(key, workspace)
-    typer.echo(f"{record.job.title}, profile {record.job.profile}; it took {record.seconds:.0f} s when recorded")
+    echo(f"{record.job.title}, profile {record.job.profile}; it took {record.seconds:.0f} s when recorded")
     with open_executor("local", None, device or record.device, workers=1) as executor:
         repetition = again(record, workspace, executor, Observer())
-    typer.echo(_told(repetition))
+    echo(_told(repetition))
     if not repetition.holds:
         raise typer.Exit(1)
 

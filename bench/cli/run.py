@@ -15,6 +15,7 @@ import typer
 
 from bench.cli import options
 from bench.errors import BenchError, warn
+from bench.terminal import echo
 
 if TYPE_CHECKING:
     from bench.execution.estimates import Forecast
@@ -134,24 +135,24 @@ def _print_plan(title: str, planned: Plan, executor: Executor) -> None:
     from bench.execution.run import counts
 
     statuses = ", ".join(f"{number} {status}" for status, number in sorted(counts(planned).items()))
-    typer.echo(f"{title}: {len(planned.jobs)} jobs ({statuses}); {len(planned.pending)} would be run")
+    echo(f"{title}: {len(planned.jobs)} jobs ({statuses}); {len(planned.pending)} would be run")
     labels: dict[str, list[float | None]] = defaultdict(list)
     for job in planned.pending:
         labels[job.label].append(planned.expected.get(job.key))
     for label, expected in labels.items():
         known = [seconds for seconds in expected if seconds is not None]
-        typer.echo(f"  {len(expected):6}  {clock(sum(known)) if known else 'unknown':>10}  {label}")
+        echo(f"  {len(expected):6}  {clock(sum(known)) if known else 'unknown':>10}  {label}")
     if planned.expected:
         in_order = [planned.expected[job.key] for job in planned.pending if job.key in planned.expected]
-        typer.echo(
+        echo(
             f"expected: {clock(sum(in_order))} of computing, {clock(makespan(in_order, max(1, executor.slots)))} on "
             f"{_described(executor)}, longest first"
         )
     if unknown := len(planned.pending) - len(planned.expected):
-        typer.echo(f"not in this: {unknown} jobs of whose method no record on this kind of device is here")
+        echo(f"not in this: {unknown} jobs of whose method no record on this kind of device is here")
     if planned.accuracy is not None:
         error = f"{planned.accuracy.median_error:.0%}"
-        typer.echo(f"earlier estimates were off by {error} (median over {planned.accuracy.records} jobs)")
+        echo(f"earlier estimates were off by {error} (median over {planned.accuracy.records} jobs)")
 
 
 def _described(executor: Executor) -> str:
@@ -208,7 +209,7 @@ def _progress(
 
     from bench.execution.progress import Progress
 
-    typer.echo(
+    echo(
         f"{title}: {facts['jobs']} jobs, {facts['recorded']} recorded, {facts['pending']} to run on "
         f"{_described(executor)}; records in {workspace.results}",
         err=True,
@@ -228,23 +229,23 @@ def _print_tables(result: Result, workspace: Workspace, suite: str | None) -> No
     expected = {(part.dataset, part.protocol): len(part.classes) for _, part in parts if part.classes is not None}
     records = sorted(result.records.values(), key=lambda r: str(setting_of(r)))
     for setting, group in groupby(records, key=setting_of):
-        typer.echo()
+        echo()
         selection = select(group, lambda record: True).with_expected(expected.get((setting.dataset, setting.protocol)))
-        typer.echo(rendered(class_table(selection, "auroc", labels), "text"), nl=False)
+        echo(rendered(class_table(selection, "auroc", labels), "text"), nl=False)
 
 
 def _finish(result: Result, planned: Plan) -> None:
     """Say what is not well and how to go on, and exit with the code that says so."""
     if failed := result.failed:
-        typer.echo(f"\n{len(failed)} of {len(result.jobs)} jobs did not end well:", err=True)
+        echo(f"\n{len(failed)} of {len(result.jobs)} jobs did not end well:", err=True)
         for record in failed:
-            typer.echo(f"  {record.job.key[:12]}  {record.status:8}  {record.job.title}: {record.reason}", err=True)
-        typer.echo("bench show KEY tells more; --rerun failed runs them again", err=True)
+            echo(f"  {record.job.key[:12]}  {record.status:8}  {record.job.title}: {record.reason}", err=True)
+        echo("bench show KEY tells more; --rerun failed runs them again", err=True)
     if result.signal is not None:
-        typer.echo(f"\nstopped: {result.missing} jobs are left; the same command goes on with them", err=True)
+        echo(f"\nstopped: {result.missing} jobs are left; the same command goes on with them", err=True)
         raise typer.Exit(128 + result.signal)
     if result.unfit:
-        typer.echo(
+        echo(
             f"\n{len(result.unfit)} jobs were not started, as they were not expected to end in time; "
             "the same command goes on with them",
             err=True,

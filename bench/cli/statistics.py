@@ -11,6 +11,7 @@ import typer
 
 from bench.cli import options
 from bench.errors import BenchError
+from bench.terminal import echo
 
 if TYPE_CHECKING:
     from bench.report.intervals import ClassFigures, Difference, Interval
@@ -36,7 +37,7 @@ def statistics(
 ) -> None:
     """Tell whether methods differ: Friedman, Nemenyi and Wilcoxon–Holm over dataset × class; or class by class."""
     from bench.report.intervals import class_figures
-    from bench.report.request import score_reader, selections_and_labels
+    from bench.report.request import score_reader, selections_and_labels, with_scores
     from bench.report.statistics import blocks, compare
     from bench.workspace import open_workspace
 
@@ -51,13 +52,14 @@ def statistics(
         raise BenchError("only the AUROC has intervals here, so --by-class goes with --metric auroc alone")
     else:
         arrays = score_reader(workspace)
+        chosen = {part: with_scores(selection, arrays) for part, selection in chosen.items()}
         figures = {part: class_figures(selection, labels, arrays) for part, selection in chosen.items()}
         facts, text = _class_facts(figures), _class_text(figures, chosen, labels)
         notes += _class_notes(figures)
     if as_json:
-        typer.echo(json.dumps({"name": name, "metric": metric, **facts, "notes": notes}, indent=1, ensure_ascii=False))
+        echo(json.dumps({"name": name, "metric": metric, **facts, "notes": notes}, indent=1, ensure_ascii=False))
     else:
-        typer.echo("\n".join([text, *notes]))
+        echo("\n".join([text, *notes]))
 
 
 def _comparison_facts(comparison: Comparison) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from bench.cli import options
+from bench.terminal import echo
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,17 +58,17 @@ def status(
             ],
             "unreadable": [str(error) for error in unreadable],
         }
-        typer.echo(json.dumps(facts, indent=1))
+        echo(json.dumps(facts, indent=1))
         return
     if not records and not unreadable:
-        typer.echo(f"no records in {workspace.results}; try:  bench run --suite quickstart --methods all")
+        echo(f"no records in {workspace.results}; try:  bench run --suite quickstart --methods all")
         return
     _print_counts(records)
     for record in records:
         if record.status != "done":
-            typer.echo(f"{record.status:8}  {record.job.key[:12]}  {record.job.title}: {record.reason}")
+            echo(f"{record.status:8}  {record.job.key[:12]}  {record.job.title}: {record.reason}")
     for error in unreadable:
-        typer.echo(f"unreadable  {error}")
+        echo(f"unreadable  {error}")
 
 
 def _print_counts(records: list[Record]) -> None:
@@ -79,7 +80,7 @@ def _print_counts(records: list[Record]) -> None:
         (r.job.dataset, r.job.protocol, r.job.profile, r.job.label, r.status) for r in records
     )  # fmt: skip
     rows = [(*names, number) for names, number in sorted(groups.items())]
-    typer.echo(tabulate(rows, headers=["dataset", "protocol", "profile", "method", "status", "records"]) + "\n")
+    echo(tabulate(rows, headers=["dataset", "protocol", "profile", "method", "status", "records"]) + "\n")
 
 
 def _watch(results: Path) -> None:
@@ -104,11 +105,11 @@ def _watch(results: Path) -> None:
                 for event in read_events(streams[path]):
                     _take_in(event, path, boards)
                 if not console.is_terminal and path in boards and boards[path].counts != before:
-                    typer.echo(f"{boards[path].title}: {boards[path].counts}")
+                    echo(f"{boards[path].title}: {boards[path].counts}")
             live.update(Group(*(boards[path].rendered() for path in paths if path in boards)), refresh=True)
             time.sleep(LOOK_SECONDS)
         if not boards:
-            typer.echo(f"no run is going on in {results}\n")
+            echo(f"no run is going on in {results}\n")
 
 
 def _take_in(event: dict[str, Any], path: Path, boards: dict[Path, Board]) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from bench.cli import options
+from bench.terminal import echo
 
 
 def table(
@@ -49,6 +50,6 @@ def table(
     made = tables(names or ["all"], read_records(workspace), workspace, metric, profile, selection, published)
     shown = [each.transposed() if transpose else each for each in made]
     if document:
-        typer.echo(latex.document(shown, decimals, siunitx), nl=False)
+        echo(latex.document(shown, decimals, siunitx), nl=False)
         return
-    typer.echo("\n".join(rendered(each, "siunitx" if siunitx else format_, decimals) for each in shown), nl=False)
+    echo("\n".join(rendered(each, "siunitx" if siunitx else format_, decimals) for each in shown), nl=False)

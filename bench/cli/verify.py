@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli import options
+from bench.terminal import echo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,7 @@ def verify(
 
     workspace = open_workspace(config, data, results)
     found = list(claims(read_records(workspace), workspace, names or [], profile))
-    typer.echo(_as_json(found, tolerance) if as_json else _as_text(found, tolerance))
+    echo(_as_json(found, tolerance) if as_json else _as_text(found, tolerance))
     if any(claim.verdict(tolerance) == "differs" for claim in found):
         raise typer.Exit(1)
 

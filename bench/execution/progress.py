@@ -13,12 +13,14 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
 from bench.execution.estimates import Forecast
 from bench.execution.observers import Observer
 from bench.jobs import Job
 from bench.method import Epoch
 from bench.record import Record
+from bench.terminal import printable
 
 
 def clock(seconds: float) -> str:
@@ -84,11 +86,17 @@ class Board:
         """The board for a terminal."""
         head = Table.grid(padding=(0, 2))
         bar = ProgressBar(total=max(self.total, 1), completed=self.done, width=30)
-        head.add_row(f"[bold]{self.title}", bar, self.counts, clock(elapsed) if elapsed is not None else "")
+        spent = clock(elapsed) if elapsed is not None else ""
+        head.add_row(_text(self.title, "bold"), bar, _text(self.counts), _text(spent))
         lines = Table.grid(padding=(0, 2))
         for line in sorted(self.running.values(), key=lambda line: line.slot):
-            lines.add_row(f"[dim]{line.slot}", line.title, line.state)
+            lines.add_row(_text(line.slot, "dim"), _text(line.title), _text(line.state))
         return Group(head, lines)
+
+
+def _text(words: str, style: str = "") -> Text:
+    """Words as they are: neither markup nor what would steer the terminal."""
+    return Text(printable(words), style)
 
 
 class Progress(Observer):
@@ -127,7 +135,7 @@ class Progress(Observer):
                 line = self._line(record)
             # not under that lock: printing redraws the live display, which takes it itself
             if not self._console.is_terminal or record.status != "done":
-                self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+                self._console.print(_text(line), soft_wrap=True)
 
     def _line(self, record: Record) -> str:
         width = len(str(self._board.total))

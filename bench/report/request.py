@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from bench.report.beside import Beside, with_published
 from bench.report.selection import Selection, Setting, select
 from bench.report.tables import Choice, Table, class_table, ordered, suite_table
 from bench.specs import parse_spec, parse_specs
-from bench.store import Store
+from bench.store import RecordUnreadable, Store
+from bench.terminal import echo
 from bench.workspace import Workspace
 
 REFERENCE = Path("results/reference")
@@ -44,7 +45,7 @@ def read_records(workspace: Workspace) -> list[Record]:
         warn(error)
     if records or unreadable or not _falls_back(workspace):
         return records
-    print(f"no runs of your own in {workspace.results}; showing the reference run, {REFERENCE}", file=sys.stderr)  # noqa: T201
+    echo(f"no runs of your own in {workspace.results}; showing the reference run, {REFERENCE}", err=True)
     return Store(REFERENCE).records()[0]
 
 
@@ -80,7 +81,7 @@ def tables(
                 try:
                     made.append(table(each))
                 except BenchError as error:
-                    print(f"table {each}: {error}", file=sys.stderr)  # noqa: T201
+                    echo(f"table {each}: {error}", err=True)
         else:
             made.append(table(name))
     return made
@@ -135,6 +136,27 @@ def score_reader(workspace: Workspace) -> Callable[[Record], Arrays]:
     """Reads the scores of what ``read_records`` found: records of one's own, or else of the reference run."""
     own, reference = Store(workspace.results), Store(REFERENCE)
     return lambda record: (own if own.path(record.job).is_file() else reference).scores(record)
+
+
+def with_scores(selection: Selection, arrays: Callable[[Record], Arrays]) -> Selection:
+    """The selection without the records whose scores cannot be read, which are named on stderr.
+
+    Raises BenchError where none is left.
+    """
+    kept: list[Record] = []
+    lost: list[RecordUnreadable] = []
+    for record in selection.records:
+        try:
+            arrays(record) if record.status == "done" else None
+        except RecordUnreadable as error:
+            lost.append(error)
+        else:
+            kept.append(record)
+    if lost and not any(record.status == "done" for record in kept):
+        raise BenchError(f"none of {len(lost)} records of {selection.setting.dataset} has scores: {lost[0]}")
+    for reason in lost:
+        warn(reason)
+    return dataclasses.replace(selection, records=kept) if lost else selection
 
 
 def currency(workspace: Workspace) -> Callable[[Record], bool]:
