@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Required, get_args
 
+import pydantic_core
 from numpy.typing import NDArray
 from pydantic import ConfigDict, FiniteFloat, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
@@ -102,13 +103,15 @@ class Record:
     def from_json(cls, text: bytes) -> Record:
         """The record in a JSON text. Raises ValueError where it is none, or of a schema that is not known."""
         try:
-            facts: dict[str, Any] = dict(_file().validate_json(text, strict=True))
+            job = _file().validate_json(text, strict=True)["job"]
         except ValidationError as error:
             if (mended := _ESCAPED_SURROGATE.sub(rb"\\\1", text)) != text:
                 return cls.from_json(mended)
             raise ValueError(_explained(error)) from None
-        schema, key, job = facts.pop("schema"), facts.pop("key"), facts.pop("job")
-        record = cls(job=dataclasses.replace(job, schema=schema), **facts)
+        # as it was written, in its own order, which validating does not keep
+        facts: dict[str, Any] = pydantic_core.from_json(text, cache_strings="keys")
+        schema, key = facts.pop("schema"), facts.pop("key")
+        record = cls(**{**facts, "job": dataclasses.replace(job, schema=schema)})
         if record.job.key != key:
             raise ValueError(f"its key {key!r} does not follow from its job")
         if record.status == "done" and not ("auroc" in record.metrics and "fingerprint" in record.split):

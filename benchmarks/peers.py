@@ -174,7 +174,7 @@ class _Here:
         detector.fit(images, FitContext(seed=0, precision=self.precision))  # type: ignore[arg-type]
 
 
-def anomalib_ganomaly(images: np.ndarray, epochs: int) -> None:
+def anomalib_ganomaly(images: np.ndarray, epochs: int, accelerator: str = "cpu") -> None:
     """anomalib's Engine with its own network and settings, fed from memory."""
     import torch
     from anomalib.data import ImageBatch
@@ -205,7 +205,7 @@ def anomalib_ganomaly(images: np.ndarray, epochs: int) -> None:
     )  # fmt: skip
     quiet = dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary"), False)
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        Engine(accelerator="cpu", devices=1, max_epochs=epochs, **quiet).fit(model, datamodule=Data())
+        Engine(accelerator=accelerator, devices=1, max_epochs=epochs, **quiet).fit(model, datamodule=Data())
 
 
 def pyod_svdd(images: np.ndarray, epochs: int) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from bench.errors import BenchError
 from bench.images import resized
-from bench.method import Count, FitContext, Images, Method, Scores, method
+from bench.method import Count, FitContext, Images, Method, Scores, Whole, method
 from bench.methods._adapter import arguments, chosen, constructor, library, shown, without_downloads
 from bench.randomness import global_generators_seeded
 from bench.specs import Spec, Value
@@ -45,7 +45,7 @@ class Anomalib(Method):
     """
 
     model: str
-    epochs: Count = 20
+    epochs: Whole = 20
     batch_size: Count = 32
     image_size: Count = 32
 

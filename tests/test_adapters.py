@@ -91,7 +91,7 @@ def test_the_record_has_every_parameter_of_the_model() -> None:
             "anomalib(model='Ganomaly',epoch=5)",
             r"no parameter of anomalib\(model='Ganomaly'\) called 'epoch'; did you mean epochs\?",
         ),
-        ("anomalib(model='Ganomaly',epochs='5')", "anomalib: parameter epochs='5' is not usable"),
+        ("anomalib(model='Ganomaly',epochs='5')", "anomalib: epochs='5' is not usable"),
         ("pyod(model='XGBOD')", "cannot be used on images of one class: it is trained with labels"),
         ("pyod(model='LSCP')", "it combines detectors that are given to it as objects"),
         ("pyod(model='DOMINANT')", "it takes no rows of numbers but graph data"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 from cli import PLUGINS, TINY_AE, Bench, Gate, eventually
+from gpus import pretending
 
-PRETEND = Path(__file__).parent / "pretend_gpu"
+pytestmark = pytest.mark.slow
+
 ENDINGS = {
     "asserts": ("failed", "AcceleratorError: CUDA error: device-side assert triggered"),
     "out_of_memory": ("oom", "OutOfMemoryError: CUDA out of memory"),
@@ -20,13 +21,6 @@ ENDINGS = {
     "nothing": ("done", ""),
 }
 """How a job ends that something goes wrong in, and the reason in its record."""
-
-
-def pretending(gpus: int = 1, **environment: str) -> dict[str, str]:
-    """What the environment of a machine with GPUs has."""
-    paths = [str(PRETEND), *([os.environ["PYTHONPATH"]] if "PYTHONPATH" in os.environ else [])]
-    visible = ",".join(str(number) for number in range(gpus))
-    return {"PYTHONPATH": os.pathsep.join(paths), "CUDA_VISIBLE_DEVICES": visible, **environment}
 
 
 @pytest.fixture

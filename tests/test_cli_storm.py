@@ -14,6 +14,8 @@ from pathlib import Path
 import psutil
 from cli import CLASSES, Bench
 
+pytestmark = pytest.mark.slow
+
 SHORT = "gated(pause=0.05)"
 JOBS = 200
 SEEDS = str(JOBS // 10)
@@ -134,7 +136,7 @@ def test_damaged_records_and_those_of_a_later_version_are_named_and_hinder_nothi
     shown = bench("status")
     assert shown.returncode == 0, shown.stderr
     assert first.name in shown.stdout
-    assert "schema 99 is not known to this version, which writes 1; upgrade bench" in shown.stdout
+    assert "schema 99 is not known to this version, which writes 2; upgrade bench" in shown.stdout
     table = bench("table", "--results", "results/runs", "quickstart")
     assert first.name in table.stderr
 

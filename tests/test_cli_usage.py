@@ -29,7 +29,7 @@ seed = 2
             ["no parameter of ocsvm called 'mu'", "gamma, nu, preprocessing"],
         ),
         ("run --dataset digits --methods ocsvm(gama=1.0)", ["no parameter of ocsvm called", "did you mean gamma?"]),
-        ("run --dataset digits --methods ocsvm(nu='much')", ["ocsvm: parameter nu='much' is not usable", "number"]),
+        ("run --dataset digits --methods ocsvm(nu='much')", ["ocsvm: nu='much' is not usable", "number"]),
         ("run --dataset digits --methods ocsvm( --classes 0", ["cannot read 'ocsvm('", "name(key=value, …)"]),
         (f"{OCSVM} --set ocsvm", ["cannot read --set 'ocsvm'", "--set shared_ae.epochs=5"]),
         (f"{OCSVM} --set ocvsm.nu=1", ["'ocvsm'", "did you mean ocsvm?"]),

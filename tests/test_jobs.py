@@ -251,7 +251,7 @@ def test_set_lies_over_the_spec_and_reaches_that_method_alone(zoo: Workspace) ->
             "cannot read --set 'mean.steps'; write method.parameter=value",
         ),
         ({"suite": "zoo", "overrides": ("steps=1",)}, "cannot read --set 'steps=1'"),
-        ({"suite": "zoo", "overrides": ("mean.steps=many",)}, "parameter steps='many' is not usable"),
+        ({"suite": "zoo", "overrides": ("mean.steps=many",)}, "mean: steps='many' is not usable"),
     ],
     ids=lambda value: "" if isinstance(value, str) else str(value),
 )

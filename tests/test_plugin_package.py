@@ -21,6 +21,8 @@ from cli import python_prints
 from bench.record import Record
 from bench.store import Store
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 PACKAGE = HERE / "plugin_package"
 PAGE = HERE.parent / "docs" / "plugins.md"

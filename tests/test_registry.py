@@ -229,7 +229,7 @@ def test_a_list_is_fine_for_a_tuple(mean: Registry) -> None:
 )
 def test_a_value_of_the_wrong_type_is_refused_by_name(mean: Registry, parameters: dict[str, Any]) -> None:
     ((key, value),) = parameters.items()
-    with pytest.raises(BenchError, match=f"mean: parameter {key}=") as caught:
+    with pytest.raises(BenchError, match=f"mean: {key}=") as caught:
         mean.resolve(Spec("mean", parameters))
     assert f"{value!r} is not usable" in str(caught.value)
 

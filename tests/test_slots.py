@@ -286,6 +286,7 @@ class Told:
         self.attempts[task.job.key] = attempts
 
 
+@pytest.mark.slow
 def test_what_ran_out_of_memory_is_repeated_with_the_gpu_to_itself(tmp_path: Path, digits_data: Path) -> None:
     config = tmp_path / "bench.toml"
     config.write_text(f"[plugins]\nmethods = [{str(PLUGINS)!r}]\n")

@@ -18,11 +18,12 @@ from bench.execution.slots import JobsPerGpu
 
 @contextlib.contextmanager
 def connected(address: str | None, device: str, jobs_per_gpu: JobsPerGpu) -> Iterator[RayEngine]:
-    """The Ray cluster at an address, or where Ray itself looks for one; without any, Ray starts one on this machine.
+    """The Ray cluster at an address, else at $RAY_ADDRESS; without either, Ray starts one on this machine.
 
     Raises BenchError where Ray is not installed or does not answer.
     """
-    if address is None and not os.environ.get("RAY_ADDRESS"):
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    if address == "local":
         _require_token()
     try:
         import ray
@@ -31,8 +32,7 @@ def connected(address: str | None, device: str, jobs_per_gpu: JobsPerGpu) -> Ite
     try:
         info = ray.init(address=address, log_to_driver=False, logging_level="ERROR", configure_logging=False)
     except Exception as error:  # Ray raises whatever its parts raise
-        where = f"at {address}" if address else "here"
-        raise BenchError(f"no Ray cluster answers {where}: {error}; start one with: ray start --head") from error
+        raise BenchError(f"no Ray cluster answers at {address}: {error}; start one with: ray start --head") from error
     try:
         yield RayEngine(str(info.address_info.get("gcs_address") or address), device, jobs_per_gpu)
     finally:

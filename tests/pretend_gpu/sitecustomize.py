@@ -106,6 +106,7 @@ def pretend(torch: Any) -> None:
         "get_device_properties": lambda *_: facts,
         "mem_get_info": lambda *_: (memory, memory),
         "synchronize": require_alive,
+        "set_sync_debug_mode": require_alive,
         "empty_cache": require_alive,
         "reset_peak_memory_stats": require_alive,
         "max_memory_allocated": lambda *_: GB // 4,
