@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import pytest
 from cli import CLASSES, Bench
 
 pytestmark = pytest.mark.slow
