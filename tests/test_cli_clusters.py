@@ -138,7 +138,6 @@ def test_ray_starts_no_cluster_that_others_can_use(tmp_path: Path, digits_data: 
 import os, ray
 from bench.execution.on_ray import connected
 
-pytestmark = pytest.mark.slow
 with connected(None, "cpu", "auto") as engine:
     print(os.environ["RAY_AUTH_MODE"], len(os.environ["RAY_AUTH_TOKEN"]) >= 32, engine.room()["cpu"] > 0)
 """

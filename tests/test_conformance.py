@@ -51,6 +51,7 @@ FAULTS = {
     "start_is_warm": "refit_is_fresh",
     "holds_a_lambda": "saved_and_loaded_scores_alike",
     "scale_is_not_saved": "saved_and_loaded_scores_alike",
+    "kinds_are_blended": "normalised_as_in_training",
     "loss_is_read_every_step": "steps_ask_the_host_nothing",
     "weights_are_made_on_the_host": "steps_stay_on_their_device",
     "steps_are_counted_in_python": "replayed_steps_are_the_same",
@@ -140,6 +141,7 @@ def test_a_plugin_without_a_fault_passes(spec: str, checked: Check) -> None:
     wanted = set() if reconstructs else {"reconstructions_are_images"}
     wanted |= OF_EPOCHS if spec == "keeps_every_promise" else set()
     wanted |= OF_STEPS if spec != "keeps_every_promise_in_steps" else set()
+    wanted |= {"normalised_as_in_training"}
     assert others == wanted
 
 
@@ -154,7 +156,7 @@ def test_the_shipped_methods_pass(spec: str, checked: Check) -> None:
     verdicts = checked(spec)
     assert not failed(verdicts)
     not_applicable = sum(verdict.ending == "not applicable" for verdict in verdicts.values())
-    inapplicable = 0 if spec in NETWORKS else len(OF_EPOCHS | OF_STEPS)
+    inapplicable = 0 if spec in NETWORKS else len(OF_EPOCHS | OF_STEPS | {"normalised_as_in_training"})
     assert not_applicable == inapplicable + (spec not in RECONSTRUCTING)
 
 
@@ -165,6 +167,14 @@ def test_batch_statistics_of_the_test_images_as_the_authors_of_ganomaly_use_them
     assert list(failed({v.check.name: v for v in suite.verdicts(["companions_do_not_matter"])})) == [
         "order_does_not_matter"
     ]
+
+
+def test_the_shared_autoencoder_of_version_2_is_found_to_be_scored_with_a_blend(workspace: Workspace) -> None:
+    """Its running statistics were those of three kinds of image in one encoder; version 3 takes each kind's own."""
+    for spec, found in (("shared_ae(adversary='printed',statistics='blend',alpha=10.0)", 1), ("shared_ae", 0)):
+        suite = Suite(open_subject(spec, workspace, "check"))
+        reasons = failed({v.check.name: v for v in suite.verdicts(["normalised_as_in_training"])})
+        assert list(reasons) == ["normalised_as_in_training"] * found, reasons
 
 
 # ---------------------------------------------------------------------------------------------------------------------
