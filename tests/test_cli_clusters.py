@@ -135,13 +135,16 @@ def test_ray_hands_out_shares_of_its_gpus(tmp_path: Path, digits_data: Path) -> 
 def test_ray_starts_no_cluster_that_others_can_use(tmp_path: Path, digits_data: Path) -> None:
     """Without an address it starts one of this machine alone, which wants a token."""
     program = """
-import os, ray
+import os
 from bench.execution.on_ray import connected
 
 with connected(None, "cpu", "auto") as engine:
     print(os.environ["RAY_AUTH_MODE"], len(os.environ["RAY_AUTH_TOKEN"]) >= 32, engine.room()["cpu"] > 0)
 """
     assert "token True True" in python_prints("-c", program, folder=tmp_path, RAY_ADDRESS="")
+    too_late = "import ray\nfrom bench.execution.on_ray import connected\nconnected(None, 'cpu', 'auto').__enter__()"
+    with pytest.raises(AssertionError, match="export RAY_AUTH_MODE=token"):
+        python_prints("-c", too_late, folder=tmp_path, RAY_ADDRESS="")
 
 
 def test_a_scheduler_that_is_lost_ends_the_run_with_an_error_and_without_a_job(

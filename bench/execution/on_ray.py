@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import sys
 import threading
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -122,7 +123,12 @@ def _serve(task: Task, mailbox: Any) -> Outcome:
 
 def _require_token() -> None:
     """Have the cluster that Ray is about to start refuse whoever does not know a token: Ray listens on every network
-    interface and runs what it is sent. It reads this when it is imported."""
+    interface and runs what it is sent. It reads this when it is imported; raises BenchError where that is past."""
     if "RAY_AUTH_MODE" not in os.environ:
+        if "ray" in sys.modules:
+            raise BenchError(
+                "Ray was imported, by a plugin perhaps, before bench could have its cluster ask for a token; set one "
+                "yourself: export RAY_AUTH_MODE=token RAY_AUTH_TOKEN=$(openssl rand -hex 32)"
+            )
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
