@@ -45,6 +45,8 @@ class Profile(Model):
 
     summary: str = ""
     max_train: PositiveInt | None = None
+    min_steps: PositiveInt | None = None
+    """Training steps that every method with a hyperparameter of this name takes at least; None: as its epochs say."""
     methods: dict[str, Parameters] = {}
     datasets: dict[str, dict[str, Parameters]] = {}
 

@@ -250,7 +250,7 @@ def _open_job(
     A plugin that cannot be imported has a job too, which will fail with the reason and hinder no other.
     """
     methods = workspace.methods
-    settings = workspace.config.parameters(spec.name, grid.dataset.name, grid.profile)
+    settings = workspace.settings(spec.name, grid.dataset.name, grid.profile)
     asked = {**spec.parameters, **overrides}
     try:
         version = methods.load(spec.name).version

@@ -112,7 +112,7 @@ def train(
     epochs: int,
     batch_size: int,
     context: FitContext,
-    steps: int = 0,
+    min_steps: int = 0,
     prepare: Callable[[Tensor], Tensor] = symmetric,
     drop_last: bool = True,
     capturable: bool = False,
@@ -122,7 +122,7 @@ def train(
     ``network`` holds all that is trained: it is in training mode during an epoch, and in evaluation mode whenever this
     has yielded and after the end.
 
-    ``steps``: at least so many in all; where the epochs would have fewer, each goes over the images several times.
+    ``min_steps``: at least so many in all; where the epochs would have fewer, each goes over the images several times.
     ``drop_last`` leaves out the last, smaller batch of the images (the next permutation brings them back); a training
     set smaller than one batch is one batch. ``capturable``: the step does the same to every batch, with nothing decided
     or counted in Python and every tensor that outlasts it changed in place, so that a GPU may replay it as a graph.
@@ -147,7 +147,7 @@ def train(
         number.fill_(epoch)
         for total in sums.values():
             total.zero_()
-        chosen = batches.of_epoch(math.ceil(steps / epochs))
+        chosen = batches.of_epoch(math.ceil(min_steps / epochs))
         with drawing.resumed():
             for indices in chosen:
                 (graph or do)(indices)

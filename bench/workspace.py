@@ -7,9 +7,9 @@ from pathlib import Path
 
 from bench.config import Config, data_folder, load_config
 from bench.dataset import Dataset, PreparedDataset, prepare
-from bench.errors import unknown
+from bench.errors import PluginUnavailable, unknown
 from bench.registry import Registry
-from bench.specs import Spec
+from bench.specs import Spec, Value
 
 
 @dataclass
@@ -30,6 +30,17 @@ class Workspace:
         if text not in self._prepared:
             self._prepared[text] = prepare(self.source(resolved), resolved.name, text, self.data)
         return self._prepared[text]
+
+    def settings(self, method: str, dataset: str, profile: str) -> dict[str, Value]:
+        """What bench.toml sets for a method: in its own tables, and the profile's ``min_steps`` where it has such a
+        hyperparameter."""
+        settings = self.config.parameters(method, dataset, profile)
+        steps = self.config.profile_named(profile).min_steps
+        try:
+            has_steps = steps is not None and "min_steps" in self.methods.fields(method)
+        except PluginUnavailable:
+            return settings
+        return {"min_steps": steps, **settings} if has_steps else settings
 
     def source(self, spec: Spec) -> Dataset:
         """The dataset plugin of a spec, which reads and fetches the original files."""

@@ -32,14 +32,14 @@ class ImageNetwork(EpochMethod, Generic[Networks]):
     """A method whose ``networks`` see images of ``image_size``, and begin with DCGAN's initial weights.
 
     - ``epochs``, ``batch_size``, ``lr``, ``beta1``: of the training with Adam (β2 = 0.999).
-    - ``steps``: at least so many in all; where a class is small, an epoch goes over it several times.
+    - ``min_steps``: at least so many in all; where a class is small, an epoch goes over it several times.
     - ``width``, ``latent``: of the networks.
     - ``score_in_train_mode``: batch-normalise test images by their own batch, as GANomaly's authors do. It lets images
       of the same batch, and through them the test labels, into a score; off unless that is what is to be shown.
     """
 
     epochs: Whole
-    steps: Whole = 0
+    min_steps: Whole = 0
     batch_size: Count = 64
     lr: Positive = 2e-4
     beta1: Decay = 0.5
@@ -89,7 +89,7 @@ class ImageNetwork(EpochMethod, Generic[Networks]):
             epochs=self.epochs,
             batch_size=self.batch_size,
             context=context,
-            steps=self.steps,
+            min_steps=self.min_steps,
             prepare=self.prepare,
             capturable=self.capturable,
         ):

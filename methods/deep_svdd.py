@@ -48,7 +48,7 @@ class DeepSVDD(EpochMethod):
     - ``pretrain_epochs``, ``pretrain_milestone``, ``pretrain_weight_decay``: of the autoencoder. 0 epochs leave it out.
     - ``epochs``, ``milestone``, ``weight_decay``: of the one-class training.
     - ``lr``, ``batch_size``: of both; the rate falls to a tenth after the milestone.
-    - ``steps``: at least so many of each; where a class is small, an epoch goes over it several times.
+    - ``min_steps``: at least so many of each; where a class is small, an epoch goes over it several times.
     """
 
     objective: Literal["one-class", "soft-boundary"] = "one-class"
@@ -59,7 +59,7 @@ class DeepSVDD(EpochMethod):
     epochs: Whole = 150
     milestone: Whole = 50
     weight_decay: NotNegative = 0.5e-6
-    steps: Whole = 0
+    min_steps: Whole = 0
     lr: Positive = 1e-4
     batch_size: Count = 200
 
@@ -162,7 +162,7 @@ class DeepSVDD(EpochMethod):
             epochs=epochs,
             batch_size=self.batch_size,
             context=context,
-            steps=self.steps,
+            min_steps=self.min_steps,
             prepare=unchanged,
             drop_last=False,
             capturable=True,

@@ -63,7 +63,7 @@ class SharedAE(EncoderDecoderMethod[Networks]):
     - ``statistics``: with which batch normalisation scores: those of each pass, taken over the training images after
       every epoch (``per_pass``), or the layers' running ones, which blend the passes (``blend``).
     - ``image_size`` (a multiple of 8), ``width``, ``latent``, ``slope``: of the networks of Fig. 3.
-    - ``epochs``, ``steps`` (at least so many), ``batch_size``, ``lr``, ``beta1``: of the training with Adam
+    - ``epochs``, ``min_steps`` (in all), ``batch_size``, ``lr``, ``beta1``: of the training with Adam
       (β2 = 0.999).
 
     ``variant`` is a row of the ablation (Table 5): one or two EDEs are trained by phase 1 alone, in turn like the full

@@ -48,6 +48,18 @@ def test_every_fault_of_a_gpu_becomes_its_jobs_record_and_the_next_job_is_well(o
         assert [attempt["status"] for attempt in record.attempts] == ([status] if repeated else [])
 
 
+def test_jobs_that_nobody_has_seen_yet_fill_every_slot_of_a_gpu(tmp_path: Path, digits_data: Path) -> None:
+    gate = Gate(tmp_path / "gate")
+    sixteen = pretending() | {"BENCH_PRETEND_CORES": "16"}
+    bench = Bench(tmp_path / "work", digits_data, [PLUGINS], {**sixteen, **gate.environment})
+    options = ["--seeds", "2", "--device", "cuda", "--jobs-per-gpu", "16", "--json"]
+    run = bench.start(*on_digits(bench, "gated(epochs=1)", "0,1,2,3,4,5,6,7,8,9", *options))
+    run.until(lambda: len(gate.waiting()) == 16)
+    gate.open()
+    assert run.ended() == 0, run.stderr
+    assert len(bench.records()) == 20
+
+
 def test_what_comes_after_a_fault_gets_a_process_of_its_own(on_gpu: Bench) -> None:
     """One slot: whatever the faulty job left is gone when the next begins."""
     methods = f"gpu_fault(how='asserts'),gpu_fault(how='fails_late'),{TINY_AE}"

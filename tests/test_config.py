@@ -219,6 +219,23 @@ def test_parameters_of_a_profile_lie_over_the_datasets_and_those_for_a_dataset_o
     assert config.parameters("other", "digits", "p") == {}
 
 
+def test_a_profiles_steps_reach_every_method_that_can_take_them_unless_its_own_table_says_otherwise(
+    project: Project,
+) -> None:
+    project.write(
+        "bench.toml",
+        "[profiles.p]\nmin_steps = 70\n[profiles.p.methods.vae]\nmin_steps = 9\n[profiles.q.methods.vae]\nwidth = 4",
+    )
+    workspace = project.workspace()
+    assert workspace.settings("autoencoder", "mnist", "p") == {"min_steps": 70}
+    assert workspace.settings("vae", "mnist", "p") == {"min_steps": 9}
+    assert workspace.settings("mean_image", "mnist", "p") == {}
+    assert workspace.settings("vae", "mnist", "q") == {"width": 4}
+    project.write("methods/broken.py", "import nowhere")
+    project.write("bench.toml", "[profiles.p]\nmin_steps = 70\n[plugins]\nmethods = ['methods']")
+    assert project.workspace().settings("broken", "mnist", "p") == {}
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # The file that the project ships
 

@@ -66,6 +66,15 @@ def test_other_settings_are_reckoned_per_epoch_and_training_image(estimated: Any
     assert estimated(elsewhere, there, took(4.0)) == pytest.approx(4.0), "and the same spec most of all"
 
 
+def test_steps_that_a_small_class_takes_at_least_count_as_the_images_that_they_show(estimated: Any) -> None:
+    there = took(10.0, train=100, epochs=5, dataset="mnist")
+    assert estimated(there) == pytest.approx(10.0 / (5 * 100) * 8)
+    least = {"epochs": 5, "min_steps": 50, "batch_size": 32}
+    assert estimated(dataclasses.replace(there, parameters=least)) == pytest.approx(10.0 / (50 * 32) * 8)
+    pretrained = {"epochs": 5, "pretrain_epochs": 2, "min_steps": 50, "batch_size": 200}
+    assert estimated(dataclasses.replace(there, parameters=pretrained)) == pytest.approx(10.0 / (2 * 50 * 100) * 8)
+
+
 @given(seconds=SECONDS, slots=st.integers(1, 8))
 def test_the_makespan_lies_between_a_perfect_packing_and_one_job_more(seconds: list[float], slots: int) -> None:
     found = makespan(seconds, slots)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import chain
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from bench.method import Epoch, FitContext
@@ -59,6 +62,23 @@ def test_a_last_batch_that_is_full_is_not_left_out() -> None:
 def test_a_set_smaller_than_a_batch_is_one_batch() -> None:
     batches, _ = recorded(3, epochs=2)
     assert [sorted(batch) for batch in batches] == [[0, 1, 2]] * 2
+
+
+@given(n=st.integers(1, 30), epochs=st.integers(1, 4), min_steps=st.integers(0, 40), seed=st.integers(0, 9))
+@settings(deadline=None)
+def test_where_steps_are_asked_for_an_epoch_goes_over_a_small_class_several_times(
+    n: int, epochs: int, min_steps: int, seed: int
+) -> None:
+    """Every epoch has as many steps, and no more than it takes."""
+    batches, ended = recorded(n, epochs=epochs, min_steps=min_steps, seed=seed)
+    once = max(1, n // 4)
+    each = max(once, math.ceil(min_steps / epochs))
+    assert [epoch.steps for epoch in ended] == [each] * epochs
+    assert len(batches) == each * epochs
+    whole = [batches[first : first + once] for first in range(0, each - once + 1, once)]
+    assert all(len(set(chain(*permutation))) == once * min(4, n) for permutation in whole)
+    if each == once:
+        assert batches == recorded(n, epochs=epochs, seed=seed)[0]
 
 
 def test_epochs_are_ordered_anew() -> None:

@@ -46,7 +46,7 @@ class Estimates:
         for record in records:
             if record.status == "done" and record.seconds and "train" in record.split:
                 seconds = record.seconds
-                rate = seconds / (_epochs(record.parameters) * record.split["train"])
+                rate = seconds / _shown(record.parameters, record.split["train"])
                 same, there, anywhere = _likenesses(record.job, record.device)
                 self._known[same].append(seconds)
                 self._known[there].append(rate)
@@ -63,7 +63,7 @@ class Estimates:
         return None
 
     def work(self, job: Job) -> float:
-        """Epochs × training images; the seed changes neither. 0 for a method that cannot be imported."""
+        """Images that training shows; the seed changes them not. 0 for a method that cannot be imported."""
         place = (job.spec, job.dataset, job.protocol, job.normal_class, job.max_train)
         if place not in self._work:
             spec = parse_spec(job.spec)
@@ -74,7 +74,7 @@ class Estimates:
             parameters = {name: spec.parameters.get(name, field.default) for name, field in fields.items()}
             dataset = self._workspace.dataset(parse_spec(job.dataset))
             split = protocol(job.protocol).split(dataset, job.normal_class, 0, job.max_train)
-            self._work[place] = _epochs(parameters) * len(split.train)
+            self._work[place] = _shown(parameters, len(split.train))
         return self._work[place]
 
     def _median(self, likeness: tuple[str, ...]) -> float:
@@ -201,11 +201,15 @@ def _likenesses(job: Job, device: str) -> tuple[tuple[str, ...], tuple[str, ...]
     return (*there, job.spec, str(job.max_train)), there, anywhere
 
 
-def _epochs(parameters: Mapping[str, Value]) -> float:
-    """All epochs that hyperparameters ask for, those of a pretraining too; 1 where there are none."""
-    counts = [
-        value
-        for name, value in parameters.items()
-        if (name == "epochs" or name.endswith("_epochs")) and isinstance(value, int | float)
-    ]
-    return max(1.0, float(sum(counts)))
+def _shown(parameters: Mapping[str, Value], images: int) -> float:
+    """Images that hyperparameters have training show: those of all epochs, or of all steps where these are more, in a
+    pretraining too; each image once where there are neither."""
+
+    def number(name: str) -> float:
+        value = parameters.get(name)
+        return float(value) if isinstance(value, int | float) else 0.0
+
+    by_steps = number("min_steps") * min(number("batch_size"), images)
+    trainings = [name for name in parameters if name == "epochs" or name.endswith("_epochs")]
+    shown = sum(max(number(name) * images, by_steps) for name in trainings if number(name))
+    return shown or float(images)

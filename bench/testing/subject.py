@@ -140,8 +140,8 @@ def open_subject(
     Raises BenchError for an unknown name or an unusable value, PluginUnavailable where it cannot be imported.
     """
     asked = parse_spec(text)
-    settings = workspace.config.parameters(asked.name, "digits", profile)
     workspace.methods.find(asked.name)
+    settings = workspace.settings(asked.name, "digits", profile)
     spec = Spec(asked.name, {**settings, **asked.parameters})
     workspace.methods.resolve(spec)
     return Subject(workspace, spec, profile, do, device)
