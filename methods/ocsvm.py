@@ -1,7 +1,8 @@
 """One-class SVM with an RBF kernel, through pyod, on raw pixels or with Ruff's preprocessing.
 
 Schölkopf et al., Estimating the support of a high-dimensional distribution, 1999; preprocessing, ν and the candidates
-of γ are those of Ruff et al., Deep one-class classification, ICML 2018.
+of γ are those of Ruff et al., Deep one-class classification, ICML 2018. Their published figures used test labels, to
+choose γ; whether those of other papers did is not known.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Rows = NDArray[np.float32]
 """Preprocessed images, (n, features)."""
 
 
-@method(version="1", cpu_only=True, published_used=("test labels, to choose γ",))
+@method(version="1", cpu_only=True)
 class OneClassSVM(Method):
     """Distance to the boundary that holds all but a share ν of the training images.
 
