@@ -12,6 +12,8 @@ from statistics import mean
 import pytest
 from cli import Bench
 
+from bench.report.published import of_table
+
 RESULTS = Path(__file__).parent.parent / "results"
 RECORDS = sorted(RESULTS.glob("*/*/*/*/*.json"))
 
@@ -44,6 +46,39 @@ def test_no_record_names_a_folder_of_the_machine_that_made_it() -> None:
     for path in RECORDS:
         provenance = json.dumps(json.loads(path.read_bytes())["provenance"])
         assert not re.search(r"/(tmp|home|root|work|Users)/", provenance), path
+
+
+def test_the_means_of_development_and_held_out_classes_are_those_of_the_records() -> None:
+    """The account says that the study of readings did not flatter the method that it chose."""
+    found: dict[tuple[str, str, bool], list[float]] = defaultdict(list)
+    development = {"5", "6", "7", "8", "9", "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"}
+    for path in RESULTS.glob("reference/*/*/shared_ae/*.json"):
+        record = json.loads(path.read_bytes())
+        job = record["job"]
+        if (job["dataset"], job["protocol"]) != ("mnist", "holdout_80_20"):
+            where = (job["dataset"], job["label"], job["normal_class"] in development)
+            found[where].append(record["metrics"]["auroc"])
+    means = [
+        f"{mean(found[dataset, label, chosen_on]):.3f}"
+        for dataset, label in (("mnist", "shared_ae"), ("mnist", "shared_ae(variant='one_ede')"))
+        for chosen_on in (True, False)
+    ]
+    means += [f"{mean(found['fashion_mnist', 'shared_ae', chosen_on]):.3f}" for chosen_on in (True, False)]
+    page = (RESULTS / "README.md").read_text(encoding="utf-8")
+    assert (
+        "`shared_ae` has {} on MNIST 5–9 and {} on the held-out digits 0–4, where one EDE has {} and {}; "
+        "{} on Fashion-MNIST 0–4 and {} on 5–9".format(*means)
+    ) in page
+
+
+def test_the_account_counts_the_digits_on_which_deep_svdd_differs_from_its_authors_figures() -> None:
+    published = {
+        digit: figure.auroc for (suite, digit), figure in of_table("2")["Deep-SVDD"].items() if suite == "mnist"
+    }
+    found = [json.loads(path.read_bytes()) for path in RESULTS.glob("paper_profile/mnist/*/deep_svdd/*.json")]
+    apart = [abs(each["metrics"]["auroc"] - published[each["job"]["normal_class"]]) > 0.01 for each in found]
+    assert (len(apart), sum(apart)) == (10, 8)
+    assert "eight of ten digits differ" in (RESULTS / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_account_names_every_processor_that_made_a_record() -> None:
