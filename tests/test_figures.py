@@ -21,6 +21,7 @@ from records import make_record, put_quickstart, put_scored, scored
 from bench.cli.figures import figures
 from bench.errors import BenchError
 from bench.record import Record
+from bench.report.budget import auroc_by_steps, budgets
 from bench.report.curves import roc_curves, score_histogram, training_curves
 from bench.report.figures import COLUMN, PAGE, cost, critical_difference, heatmap, look, save, seed_spread
 from bench.report.selection import Selection, select
@@ -173,6 +174,28 @@ def test_cost_has_a_point_for_each_method_whose_cost_is_known(selection: Selecti
     assert (time.get_xscale(), parameters.get_xscale()) == ("log", "log")
     with pytest.raises(BenchError, match="and a cost"):
         cost(chosen(make_record()))
+
+
+def test_the_same_method_trained_for_longer_is_one_line() -> None:
+    reached = {("a", 100): (0.7, 0.8), ("a(min_steps=400)", 400): (0.9,), ("a(epochs=9,width=2)", 50): (0.6,)}
+    records = [
+        dataclasses.replace(
+            make_record(method="a", label=label, normal_class=name, seed=seed, auroc=value), cost={"steps": steps}
+        )
+        for (label, steps), values in reached.items()
+        for seed, value in enumerate(values)
+        for name in "12"
+    ]
+    figure = auroc_by_steps(chosen(*records))
+    assert legend(figure) == ["a"], "of the wider one nobody knows a second budget"
+    line = next(line for line in drawn(figure).lines if len(np.asarray(line.get_xdata())) == 2)
+    assert np.asarray(line.get_xdata()).tolist() == [100, 400]
+    assert np.asarray(line.get_ydata()).tolist() == pytest.approx([0.75, 0.9])
+    assert [text.get_text() for text in drawn(figure).get_xticklabels()] == ["100", "400"]
+    (few, _) = budgets(chosen(*records))["a"]
+    assert few.margin == pytest.approx(12.706 * 0.05, rel=1e-3), "Student's t with one degree of freedom"
+    with pytest.raises(BenchError, match=r"no method has two budgets.*min_steps"):
+        auroc_by_steps(chosen(*records[:4]))
 
 
 def test_the_histogram_holds_every_image_of_either_kind(tmp_path: Path) -> None:

@@ -150,13 +150,13 @@ def seed_spread(selection: Selection, order: Sequence[str] = ()) -> Figure:
 
     A ring is the mean over the normal classes, for a seed that has all of them.
     """
-    cells = _overall(selection, order)
+    cells = overall(selection, order)
     _require(
         any(len(cell.values) > 1 for cell in cells.values()),
         "no method has two seeds on every class; run more with --seeds",
     )
     figure, legend = with_legend(
-        COLUMN, 0.5 + 1.7 * LINE * len(cells), ["a seed", "mean"], 2, _averaged(selection.classes)
+        COLUMN, 0.5 + 1.7 * LINE * len(cells), ["a seed", "mean"], 2, averaged(selection.classes)
     )
     axes = figure.subplots()
     handles: Sequence[Artist] = []
@@ -181,7 +181,7 @@ def cost(selection: Selection, order: Sequence[str] = ()) -> Figure:
     Times on the CPU and on GPUs are apart. A point is a method: means over its records, the AUROC as in the last row of
     ``bench table``. Costs are logarithmic.
     """
-    cells = _overall(selection, order)
+    cells = overall(selection, order)
     panels: list[tuple[str, dict[str, float]]] = []
     on = {device: [r for r in selection.records if r.device == device] for device in ("cpu", "cuda")}
     for what, axis, records in (
@@ -195,7 +195,7 @@ def cost(selection: Selection, order: Sequence[str] = ()) -> Figure:
     _require(bool(panels), "no method has both a mean AUROC over every class and a cost")
     shown = [label for label in cells if any(label in known for _, known in panels)]
     width = PAGE if len(panels) > 1 else COLUMN
-    figure, legend = with_legend(width, 2.2, shown, len(panels), _averaged(selection.classes))
+    figure, legend = with_legend(width, 2.2, shown, len(panels), averaged(selection.classes))
     handles: dict[str, Artist] = {}
     drawn: Sequence[Axes] = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axes, (axis, known) in zip(drawn, panels, strict=True):
@@ -279,7 +279,7 @@ def with_legend(
     return figure, legend
 
 
-def _overall(selection: Selection, order: Sequence[str]) -> dict[str, Cell]:
+def overall(selection: Selection, order: Sequence[str]) -> dict[str, Cell]:
     """The mean over classes by label, of labels that have one: the last row of the table."""
     table = class_table(selection, "auroc", order)
     cells = table.cells[table.rows[-1]]
@@ -296,7 +296,7 @@ def _mean_cost(records: Sequence[Record], label: str, what: str) -> float | None
     return statistics.fmean(known) if known else None
 
 
-def _averaged(classes: Sequence[str]) -> str:
+def averaged(classes: Sequence[str]) -> str:
     return f"normal class {classes[0]}" if len(classes) == 1 else f"mean over {len(classes)} normal classes"
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from matplotlib.figure import Figure
 
 from bench.record import Arrays, Record
+from bench.report.budget import auroc_by_steps, budgets
 from bench.report.curves import roc_curves, score_histogram, training_curves
 from bench.report.figures import cost, heatmap, run_name, seed_spread
 from bench.report.pictures import extremes, reconstructions, recorded_dataset, sample_sheet
@@ -52,6 +53,10 @@ class Gallery:
         )
         yield Drawing(f"{part}-seeds", f"{part}: AUROC from seed to seed", partial(seed_spread, selection, labels))
         yield Drawing(f"{part}-cost", f"{part}: AUROC against what it costs", partial(cost, selection, labels))
+        if budgets(selection, labels):
+            yield Drawing(
+                f"{part}-steps", f"{part}: AUROC by training steps", partial(auroc_by_steps, selection, labels)
+            )
 
     def runs(self) -> Iterator[Drawing]:
         """Single runs: the scores and the training of each method."""

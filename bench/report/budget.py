@@ -1,0 +1,91 @@
+"""How the AUROC of methods depends on how long they are trained."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+from scipy.stats import t as student
+
+from bench.errors import BenchError
+from bench.report.figures import COLUMN, STYLE, averaged, look, overall, with_legend
+from bench.report.selection import Selection
+from bench.specs import Spec, parse_spec
+
+LENGTH = ("epochs", "min_steps")
+"""Hyperparameters by which specs may differ and still be one method, trained for longer or shorter."""
+
+
+class Budget(NamedTuple):
+    """A method after so many training steps: by seed, its mean AUROC over the normal classes."""
+
+    steps: float
+    aurocs: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.aurocs)
+
+    @property
+    def margin(self) -> float:
+        """Half of the 95 % interval of the mean over seeds, by Student's t; 0 for a single seed."""
+        n = len(self.aurocs)
+        return float(student.ppf(0.975, n - 1)) * statistics.stdev(self.aurocs) / n**0.5 if n > 1 else 0.0
+
+
+def budgets(selection: Selection, order: Sequence[str] = ()) -> dict[str, list[Budget]]:
+    """By method, its spec less what sets the length of training, what it reaches at each; those with two lengths."""
+    steps: dict[str, list[float]] = defaultdict(list)
+    for record in selection.records:
+        if record.status == "done" and record.cost.get("steps"):
+            steps[record.job.label].append(record.cost["steps"])
+    found: dict[str, list[Budget]] = defaultdict(list)
+    for label, cell in overall(selection, order).items():
+        if steps[label]:
+            found[_method(label)].append(Budget(statistics.median(steps[label]), cell.values))
+    return {method: sorted(reached) for method, reached in found.items() if len({each.steps for each in reached}) > 1}
+
+
+@STYLE
+def auroc_by_steps(selection: Selection, order: Sequence[str] = ()) -> Figure:
+    """AUROC against training steps, one line a method; bars are 95 % intervals of the mean over seeds.
+
+    Specs that differ by ``epochs`` or ``min_steps`` alone are points of one line. Raises BenchError where no method has
+    two budgets.
+    """
+    found = budgets(selection, order)
+    if not found:
+        raise BenchError("no method has two budgets on every class; run more, e.g. shared_ae(min_steps=2000)")
+    figure, legend = with_legend(COLUMN, 2.2, list(found), 1, averaged(selection.classes))
+    axes = figure.subplots()
+    handles: list[Artist] = []
+    for place, reached in enumerate(found.values()):
+        color, marker, linestyle = look(place)
+        handles += axes.plot(
+            [each.steps for each in reached],
+            [each.mean for each in reached],
+            color=color,
+            marker=marker,
+            linestyle=linestyle,
+        )
+        for each in reached:
+            axes.errorbar(each.steps, each.mean, each.margin, color=color, capsize=2, linewidth=0.8)
+    axes.set_xscale("log")
+    ticks = sorted({each.steps for reached in found.values() for each in reached})
+    axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set_xlabel("training steps")
+    axes.set_ylabel("AUROC")
+    axes.grid(color="0.9")
+    axes.set_axisbelow(True)
+    legend(handles)
+    return figure
+
+
+def _method(label: str) -> str:
+    spec = parse_spec(label)
+    return str(Spec(spec.name, {name: value for name, value in spec.parameters.items() if name not in LENGTH}))
