@@ -226,9 +226,8 @@ class SharedAE(EncoderDecoderMethod[Networks]):
         joint = self._optimiser(EDE1 if self.variant == "one_ede" else ALL)
         turns = [(joint, edes)] if self.updates == "joint" else [(self._optimiser(n), {e: n}) for e, n in edes.items()]
 
-        def difference(x: Tensor, decoder: Decoder) -> Tensor:
+        def difference(x: Tensor, z: Tensor, decoder: Decoder) -> Tensor:
             with autocast(context):
-                z = nets.e1(x)
                 image = decoder(z)
                 latent = nets.e2(image)
             return self._difference(x, z, image, latent)
@@ -236,7 +235,9 @@ class SharedAE(EncoderDecoderMethod[Networks]):
         def step(x: Tensor, n: Tensor) -> dict[str, Tensor]:
             losses: dict[str, Tensor] = {}
             for optimiser, stepped in turns:
-                now = {ede: difference(x, nets.d1 if ede == "ede1" else nets.d2) for ede in stepped}
+                with autocast(context):
+                    z = nets.e1(x)
+                now = {ede: difference(x, z, nets.d1 if ede == "ede1" else nets.d2) for ede in stepped}
                 nets.descend(optimiser, *((names, now[ede]) for ede, names in stepped.items()))
                 losses |= now
             return losses
