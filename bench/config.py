@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 
 from bench.errors import BenchError, unknown
 from bench.layers import absolute, layer_files, merged, read_toml
@@ -45,8 +45,8 @@ class Profile(Model):
 
     summary: str = ""
     max_train: PositiveInt | None = None
-    min_steps: PositiveInt | None = None
-    """Training steps that every method with a hyperparameter of this name takes at least; None: as its epochs say."""
+    min_steps: NonNegativeInt = 0
+    """Training steps that every method with a hyperparameter of this name takes at least."""
     methods: dict[str, Parameters] = {}
     datasets: dict[str, dict[str, Parameters]] = {}
 

@@ -37,7 +37,7 @@ class Workspace:
         settings = self.config.parameters(method, dataset, profile)
         steps = self.config.profile_named(profile).min_steps
         try:
-            has_steps = steps is not None and "min_steps" in self.methods.fields(method)
+            has_steps = steps > 0 and "min_steps" in self.methods.fields(method)
         except PluginUnavailable:
             return settings
         return {"min_steps": steps, **settings} if has_steps else settings

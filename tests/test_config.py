@@ -231,6 +231,8 @@ def test_a_profiles_steps_reach_every_method_that_can_take_them_unless_its_own_t
     assert workspace.settings("vae", "mnist", "p") == {"min_steps": 9}
     assert workspace.settings("mean_image", "mnist", "p") == {}
     assert workspace.settings("vae", "mnist", "q") == {"width": 4}
+    project.write("bench.toml", "[profiles.cpu]\nmin_steps = 0")
+    assert "min_steps" not in project.workspace().settings("vae", "mnist", "cpu")
     project.write("methods/broken.py", "import nowhere")
     project.write("bench.toml", "[profiles.p]\nmin_steps = 70\n[plugins]\nmethods = ['methods']")
     assert project.workspace().settings("broken", "mnist", "p") == {}
