@@ -93,6 +93,20 @@ def test_what_statistics_for_each_pass_are_worth_is_what_the_study_holds() -> No
     assert f"a mean AUROC of {mean(by_blend):.3f} by the blend and of {mean(per_pass):.3f} per pass" in page
 
 
+def test_the_account_shows_skip_ganomaly_by_steps_as_its_trace_has_it() -> None:
+    page = (RESULTS / "README.md").read_text(encoding="utf-8")
+    header, *rows = re.findall(
+        r"^\| (steps|2|8) \| (.+) \|$", page.split("### Skip-GANomaly by steps")[1], re.MULTILINE
+    )[:3]
+    steps = [int(count.replace(",", "")) for count in header[1].split(" | ")]
+    found = [json.loads(path.read_bytes()) for path in RESULTS.glob("skip_ganomaly_by_steps/*/*/*/*.json")]
+    curves = {record["job"]["normal_class"]: record["epochs"] for record in found}
+    each = found[0]["cost"]["steps"] // len(found[0]["epochs"])
+    assert steps[-1] == 10_000
+    for digit, figures in rows:
+        assert figures.split(" | ") == [f"{curves[digit][count // each - 1]['auroc']:.3f}" for count in steps]
+
+
 def test_the_account_names_every_processor_that_made_a_record() -> None:
     page = (RESULTS / "README.md").read_text(encoding="utf-8")
     for processor in {json.loads(path.read_bytes())["provenance"]["cpu"] for path in RECORDS}:
