@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,10 +38,11 @@ class Workspace:
         settings = self.config.parameters(method, dataset, profile)
         steps = self.config.profile_named(profile).min_steps
         try:
-            has_steps = steps > 0 and "min_steps" in self.methods.fields(method)
+            declared = dataclasses.fields(self.methods.load(method))
         except PluginUnavailable:
             return settings
-        return {"min_steps": steps, **settings} if has_steps else settings
+        counts = steps > 0 and any(each.name == "min_steps" for each in declared)
+        return {"min_steps": steps, **settings} if counts else settings
 
     def source(self, spec: Spec) -> Dataset:
         """The dataset plugin of a spec, which reads and fetches the original files."""
