@@ -7,6 +7,7 @@ import errno
 import json
 import math
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -252,9 +253,9 @@ def test_a_full_disk_leaves_the_record_before_as_it_was(store: Store, request: p
     assert {path: path.read_bytes() for path in store.folder.rglob("*.*")} == before
 
 
-def test_a_write_that_breaks_off_after_the_scores_leaves_no_record(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def no_room_for_json(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From its call on, scores reach the disk and their records do not."""
     real = Path.replace
 
     def refuse_json(source: Path, target: Path) -> Path:
@@ -262,7 +263,13 @@ def test_a_write_that_breaks_off_after_the_scores_leaves_no_record(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return real(source, target)
 
-    monkeypatch.setattr(Path, "replace", refuse_json)
+    return lambda: monkeypatch.setattr(Path, "replace", refuse_json)
+
+
+def test_a_write_that_breaks_off_after_the_scores_leaves_no_record(
+    store: Store, no_room_for_json: Callable[[], None]
+) -> None:
+    no_room_for_json()
     with pytest.raises(BenchError, match="No space left on device"):
         store.put(make_record(), ARRAYS)
     (left,) = files(store)
@@ -272,17 +279,10 @@ def test_a_write_that_breaks_off_after_the_scores_leaves_no_record(
 
 
 def test_a_write_that_breaks_off_leaves_the_record_before_with_its_scores(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store, no_room_for_json: Callable[[], None]
 ) -> None:
     store.put(make_record(), ARRAYS)
-    real = Path.replace
-
-    def refuse_json(source: Path, target: Path) -> Path:
-        if target.suffix == ".json":
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return real(source, target)
-
-    monkeypatch.setattr(Path, "replace", refuse_json)
+    no_room_for_json()
     with pytest.raises(BenchError):
         store.put(make_record(auroc=0.5), {**ARRAYS, "scores": ARRAYS["scores"] + 1})
     record = store.get(make_job())
