@@ -16,6 +16,7 @@ from bench.batchnorm import PassStatistics
 from bench.images import resized, symmetric
 from bench.method import Count, Epoch, EpochMethod, FitContext, Images, Positive, Scores, Whole
 from bench.methods._dcgan import initialise
+from bench.methods._validation import BestEpoch, held_out
 from bench.training import SCORED_AT_ONCE, Step, adam, batches, scored, seeded, to_device, train
 
 Decay = Annotated[float, Ge(0), Lt(1)]
@@ -50,6 +51,8 @@ class ImageNetwork(EpochMethod, Generic[Networks]):
     image_size = 32  # no hyperparameter, unless a subclass annotates it
     capturable = True
     """Whether the step may become a CUDA graph; see ``bench.training.train``."""
+    validation = 0.0
+    """Share of the training images that training does not see, to end with the epoch that reconstructs them best."""
     statistics = "running"
     """Of batch normalisation in scoring; ``per_pass`` where one layer meets several kinds of input: PassStatistics."""
 
@@ -81,7 +84,10 @@ class ImageNetwork(EpochMethod, Generic[Networks]):
         to_device(self.networks, context)
         self.passes = PassStatistics(self.networks) if self.statistics == "per_pass" else None
         self.unsettled: Images | None
-        self.unsettled = images = resized(images, self.image_size)
+        images = resized(images, self.image_size)
+        images, unseen = held_out(images, self.validation, context) if self.validation else (images, None)
+        self.unsettled = images
+        best = BestEpoch(self.networks)
         for epoch in train(
             self.networks,
             self.step(context),
@@ -94,7 +100,11 @@ class ImageNetwork(EpochMethod, Generic[Networks]):
             capturable=self.capturable,
         ):
             self.unsettled = images
+            if unseen is not None:
+                best.show(self._error(unseen))
+                self.unsettled = images
             if epoch.number == epoch.total:
+                best.restore()
                 self._settle_now()
             yield epoch
         self._settle_now()
@@ -139,6 +149,15 @@ class ImageNetwork(EpochMethod, Generic[Networks]):
         made = scored(compute, resized(images, self.image_size), device=self.device, prepare=self.prepare)
         pixels = 255 * (made - black) / (white - black)
         return pixels.round().clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
+
+    def _error(self, images: Images) -> float:
+        """Mean absolute difference between sized images and their reconstructions, on the networks' scale."""
+        self._settle_now()
+
+        def error(x: Tensor) -> Tensor:
+            return (x - self._normalised(self.reconstruction)(x)).abs().flatten(1).mean(dim=1)
+
+        return float(scored(error, images, device=self.device, prepare=self.prepare).mean())
 
     def _normalised(self, compute: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         return compute if self.passes is None else self.passes.apply(compute)

@@ -62,6 +62,8 @@ class SharedAE(EncoderDecoderMethod[Networks]):
     - ``d1_rate``: D1's learning rate, as a multiple of the others'.
     - ``statistics``: with which batch normalisation scores: those of each pass, taken over the training images after
       every epoch (``per_pass``), or the layers' running ones, which blend the passes (``blend``).
+    - ``validation``: share of the training images that are held out; the network is then that of the epoch with the
+      smallest error in their pixels, not that of the last one.
     - ``image_size`` (a multiple of 8), ``width``, ``latent``, ``slope``: of the networks of Fig. 3.
     - ``epochs``, ``min_steps`` (in all), ``batch_size``, ``lr``, ``beta1``: of the training with Adam
       (β2 = 0.999).
@@ -85,6 +87,7 @@ class SharedAE(EncoderDecoderMethod[Networks]):
     schedule_floor: Part = 0.0
     d1_rate: Positive = 1.0
     statistics: Literal["per_pass", "blend"] = "per_pass"
+    validation: Part = 0.0
 
     def build(self, channels: int) -> Networks:
         return Networks(
