@@ -13,7 +13,7 @@ from bench.store import Store
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 pytestmark = pytest.mark.real_data
 
-METHODS = "ocsvm,shared_ae(epochs=1,width=8)"
+METHODS = "ocsvm,shared_ae(epochs=1,min_steps=0,width=8)"
 
 
 @pytest.fixture
@@ -30,8 +30,8 @@ def real(tmp_path: Path, real_data: Path) -> Iterator[Bench]:
         ("mnist", {"0": 0.97, "8": 0.85}),
         ("fashion_mnist", {"T-shirt/top": 0.88, "Bag": 0.8}),
         ("coil100", {"obj1": 0.97, "obj9": 0.97}),
-        # raw pixels tell little about the classes of CIFAR: 0.52 and 0.67, 0.55 and 0.45
-        ("cifar10", {"airplane": 0.51, "ship": 0.65}),
+        # raw pixels tell little about the classes of CIFAR: 0.64 and 0.64, 0.55 and 0.45
+        ("cifar10", {"airplane": 0.62, "ship": 0.62}),
         ("cifar100", {"apple": 0.53, "bus": 0.43}),
     ],
 )
@@ -73,7 +73,7 @@ def test_a_folder_of_images_is_a_dataset(real: Bench) -> None:
     assert record.metrics["auroc"] > 0.52
 
 
-@pytest.mark.parametrize("method", ["ocsvm", "vae"])
+@pytest.mark.parametrize("method", ["ocsvm", "autoencoder"])
 def test_a_record_of_the_reference_run_comes_out_again(real: Bench, method: str) -> None:
     """On any processor: exactly where another one's record is not the cause, else within what ``rerun`` allows."""
     records, _ = Store(REFERENCE).records()
