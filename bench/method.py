@@ -45,6 +45,7 @@ Positive = Annotated[float, Gt(0)]
 NotNegative = Annotated[float, Ge(0)]
 Part = Annotated[float, Ge(0), Le(1)]
 Share = Annotated[float, Gt(0), Lt(1)]
+BelowOne = Annotated[float, Ge(0), Lt(1)]
 """Types of hyperparameters with the range that makes sense: whatever lies outside is refused before any job starts. Any
 other range is declared likewise, with annotated-types."""
 

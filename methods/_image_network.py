@@ -5,22 +5,18 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
-from annotated_types import Ge, Lt
 from torch import Tensor, nn
 
 from bench.batchnorm import PassStatistics
 from bench.images import resized, symmetric
-from bench.method import Count, Epoch, EpochMethod, FitContext, Images, Positive, Scores, Whole
+from bench.method import BelowOne, Count, Epoch, EpochMethod, FitContext, Images, Positive, Scores, Whole
 from bench.methods._dcgan import initialise
 from bench.methods._validation import BestEpoch, held_out
 from bench.training import SCORED_AT_ONCE, Step, adam, batches, scored, seeded, to_device, train
-
-Decay = Annotated[float, Ge(0), Lt(1)]
-"""Of a running mean."""
 
 Networks = TypeVar("Networks", bound=nn.Module)
 
@@ -43,7 +39,7 @@ class ImageNetwork(EpochMethod, Generic[Networks]):
     min_steps: Whole = 0
     batch_size: Count = 64
     lr: Positive = 2e-4
-    beta1: Decay = 0.5
+    beta1: BelowOne = 0.5
     width: Count = 64
     latent: Count = 100
     score_in_train_mode: bool = False
@@ -101,10 +97,10 @@ class ImageNetwork(EpochMethod, Generic[Networks]):
         ):
             self.unsettled = images
             if unseen is not None:
-                best.show(self._error(unseen))
-                self.unsettled = images
+                best.show(self._error(unseen))  # which settles these weights
             if epoch.number == epoch.total:
                 best.restore()
+                self.unsettled = images
                 self._settle_now()
             yield epoch
         self._settle_now()

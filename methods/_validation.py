@@ -12,9 +12,10 @@ from bench.randomness import derive_seed
 
 
 def held_out(images: Images, share: float, context: FitContext) -> tuple[Images, Images]:
-    """The images to train on, and the share of them that training shall not see, at least one; drawn by the seed."""
+    """The images to train on, and the share of them that training shall not see, at least one of each; drawn by the
+    seed."""
     order = np.random.default_rng(derive_seed(context.seed, "validation")).permutation(len(images))
-    count = max(1, round(share * len(images)))
+    count = min(max(1, round(share * len(images))), len(images) - 1)
     return images[np.sort(order[count:])], images[np.sort(order[:count])]
 
 

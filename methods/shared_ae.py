@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from bench.method import FitContext, NotNegative, Part, Positive, Whole, method
+from bench.method import BelowOne, FitContext, NotNegative, Part, Positive, Whole, method
 from bench.methods._autoencoder_networks import Decoder, EncoderDecoderMethod, distances
 from bench.methods._ede import ALL, EDE1, EDE2, Networks
 from bench.training import Step, autocast
@@ -87,7 +87,7 @@ class SharedAE(EncoderDecoderMethod[Networks]):
     schedule_floor: Part = 0.0
     d1_rate: Positive = 1.0
     statistics: Literal["per_pass", "blend"] = "per_pass"
-    validation: Part = 0.0
+    validation: BelowOne = 0.0
 
     def build(self, channels: int) -> Networks:
         return Networks(

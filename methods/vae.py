@@ -12,9 +12,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from bench.method import FitContext, Images, NotNegative, Positive, Whole, method
+from bench.method import BelowOne, FitContext, Images, NotNegative, Positive, Whole, method
 from bench.methods._autoencoder_networks import Decoder, Encoder, EncoderDecoderMethod
-from bench.methods._image_network import Decay
 from bench.training import Step, autocast, minimise
 
 
@@ -71,7 +70,7 @@ class VAE(EncoderDecoderMethod[Networks]):
     importance_samples: Whole = 0
     beta: NotNegative = 1.0
     lr: Positive = 1e-3
-    beta1: Decay = 0.9
+    beta1: BelowOne = 0.9
 
     def build(self, channels: int) -> Networks:
         return Networks(self.encoder(channels, outputs=2 * self.latent, bounded=False), self.decoder(channels))
