@@ -154,16 +154,16 @@ def _answer(group: Sequence[str], probe: subprocess.Popen[str]) -> Iterator[Card
 
 def _mig_parts() -> list[str]:
     """Of every GPU that is cut into parts, the parts."""
-    return re.findall(r"UUID:\s*(MIG-[^)\s]+)", _ask_driver("-L"))
+    return re.findall(r"UUID:\s*(MIG-[^)\s]+)", ask_driver("-L"))
 
 
 def _driver_says(facts: str) -> list[list[str]]:
-    answer = _ask_driver(f"--query-gpu={facts}", "--format=csv,noheader")
+    answer = ask_driver(f"--query-gpu={facts}", "--format=csv,noheader")
     return [[part.strip() for part in line.split(",")] for line in answer.splitlines() if line.count(",")]
 
 
 @functools.cache
-def _ask_driver(*arguments: str) -> str:
+def ask_driver(*arguments: str) -> str:
     """What the driver's own program says; empty where it is not there, which CUDA does not need."""
     try:
         answer = subprocess.run(
@@ -242,9 +242,7 @@ def _driver_version() -> str | None:
     with contextlib.suppress(OSError):
         if found := re.search(r"Module\s+([\d.]+)", Path("/proc/driver/nvidia/version").read_text()):
             return found[1]
-    versions = [
-        line.strip() for line in _ask_driver("--query-gpu=driver_version", "--format=csv,noheader").splitlines()
-    ]
+    versions = [line.strip() for line in ask_driver("--query-gpu=driver_version", "--format=csv,noheader").splitlines()]
     return versions[0] if versions else None
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from bench.config import Config, data_folder, load_config
@@ -38,7 +37,7 @@ class Workspace:
         settings = self.config.parameters(method, dataset, profile)
         steps = self.config.profile_named(profile).min_steps
         try:
-            declared = dataclasses.fields(self.methods.load(method))
+            declared = fields(self.methods.load(method))
         except PluginUnavailable:
             return settings
         counts = steps > 0 and any(each.name == "min_steps" for each in declared)

@@ -73,7 +73,7 @@ def machine(given: Given) -> dict[str, Any]:
     facts: dict[str, Any] = {"python": platform.python_version(), "torch": torch.__version__, "cores": device.cores()}
     if given.device == "cuda":
         facts |= device.facts("cuda:0")
-        facts["nvidia-smi"] = device._ask_driver("-L").strip()
+        facts["nvidia-smi"] = device.ask_driver("-L").strip()
     return {**facts, **_rates(given.device, 512 if given.small else 8192)}
 
 

@@ -122,9 +122,7 @@ def _memory(place: str, small: bool, name: str) -> dict[str, float]:
     detector, _ = _fitted(given, name, graphs=True)
     detector.score(_images(given, name, 256))
     found = {key: round(value / 1e9, 3) for key, value in device.peak(place).items()}
-    for line in device._ask_driver(
-        "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"
-    ).splitlines():
+    for line in device.ask_driver("--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits").splitlines():
         pid, _, used = line.partition(",")
         if pid.strip() == str(os.getpid()):
             found["nvidia-smi"] = round(float(used) * 1.048576e-3, 3)

@@ -21,7 +21,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
     """What the driver's own program answers, by a word that it is asked with."""
     answers: dict[str, str] = {}
     monkeypatch.setattr(
-        device, "_ask_driver", lambda *words: next((a for word, a in answers.items() if word in " ".join(words)), "")
+        device, "ask_driver", lambda *words: next((a for word, a in answers.items() if word in " ".join(words)), "")
     )
     return answers.update
 
@@ -115,9 +115,9 @@ def test_a_driver_without_its_own_program_says_nothing(monkeypatch: pytest.Monke
         raise FileNotFoundError("nvidia-smi")
 
     monkeypatch.setattr(subprocess, "run", missing)
-    device._ask_driver.cache_clear()
-    assert device._ask_driver("-L") == ""
-    device._ask_driver.cache_clear()
+    device.ask_driver.cache_clear()
+    assert device.ask_driver("-L") == ""
+    device.ask_driver.cache_clear()
 
 
 def test_cores_are_those_that_the_container_grants(monkeypatch: pytest.MonkeyPatch) -> None:

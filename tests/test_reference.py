@@ -8,6 +8,7 @@ import shutil
 from collections import defaultdict
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import pytest
 from cli import Bench
@@ -16,6 +17,11 @@ from bench.report.published import of_table
 
 RESULTS = Path(__file__).parent.parent / "results"
 RECORDS = sorted(RESULTS.glob("*/*/*/*/*.json"))
+
+
+def recorded(pattern: str) -> list[dict[str, Any]]:
+    """The committed records whose paths below the results match."""
+    return [json.loads(path.read_bytes()) for path in sorted(RESULTS.glob(pattern))]
 
 
 @pytest.mark.parametrize(("command", "file"), [("table all", "tables.txt"), ("verify", "verify.txt")])
@@ -52,8 +58,7 @@ def test_the_means_of_development_and_held_out_classes_are_those_of_the_records(
     """The account says that the study of readings did not flatter the method that it chose."""
     found: dict[tuple[str, str, bool], list[float]] = defaultdict(list)
     development = {"5", "6", "7", "8", "9", "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"}
-    for path in RESULTS.glob("reference/*/*/shared_ae/*.json"):
-        record = json.loads(path.read_bytes())
+    for record in recorded("reference/*/*/shared_ae/*.json"):
         job = record["job"]
         if (job["dataset"], job["protocol"]) != ("mnist", "holdout_80_20"):
             where = (job["dataset"], job["label"], job["normal_class"] in development)
@@ -75,7 +80,7 @@ def test_the_account_counts_the_digits_on_which_deep_svdd_differs_from_its_autho
     published = {
         digit: figure.auroc for (suite, digit), figure in of_table("2")["Deep-SVDD"].items() if suite == "mnist"
     }
-    found = [json.loads(path.read_bytes()) for path in RESULTS.glob("paper_profile/mnist/*/deep_svdd/*.json")]
+    found = recorded("paper_profile/mnist/*/deep_svdd/*.json")
     apart = [abs(each["metrics"]["auroc"] - published[each["job"]["normal_class"]]) > 0.01 for each in found]
     assert (len(apart), sum(apart)) == (10, 8)
     assert "eight of ten digits differ" in (RESULTS / "README.md").read_text(encoding="utf-8")
@@ -83,8 +88,7 @@ def test_the_account_counts_the_digits_on_which_deep_svdd_differs_from_its_autho
 
 def test_what_statistics_for_each_pass_are_worth_is_what_the_study_holds() -> None:
     found: dict[str, list[float]] = defaultdict(list)
-    for path in RESULTS.glob("study/*/*/*/*.json"):
-        record = json.loads(path.read_bytes())
+    for record in recorded("study/*/*/*/*.json"):
         if record["job"]["profile"] == "cpu":
             found[record["job"]["label"]].append(record["metrics"]["auroc"])
     by_blend, per_pass = found["shared_ae(statistics='blend')"], found["shared_ae"]
@@ -99,7 +103,7 @@ def test_the_account_shows_skip_ganomaly_by_steps_as_its_trace_has_it() -> None:
         r"^\| (steps|2|8) \| (.+) \|$", page.split("### Skip-GANomaly by steps")[1], re.MULTILINE
     )[:3]
     steps = [int(count.replace(",", "")) for count in header[1].split(" | ")]
-    found = [json.loads(path.read_bytes()) for path in RESULTS.glob("skip_ganomaly_by_steps/*/*/*/*.json")]
+    found = recorded("skip_ganomaly_by_steps/*/*/*/*.json")
     curves = {record["job"]["normal_class"]: record["epochs"] for record in found}
     each = found[0]["cost"]["steps"] // len(found[0]["epochs"])
     assert steps[-1] == 10_000
@@ -116,8 +120,7 @@ def test_the_account_names_every_processor_that_made_a_record() -> None:
 
 def test_the_study_of_readings_shows_what_its_records_hold() -> None:
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for path in RESULTS.glob("readings/*/*/*/*.json"):
-        record = json.loads(path.read_bytes())
+    for record in recorded("readings/*/*/*/*.json"):
         found[record["job"]["label"]][record["job"]["dataset"]].append(record["metrics"]["auroc"])
     text = (RESULTS.parent / "docs/shared-ae.md").read_text(encoding="utf-8")
     row = re.compile(r"^\| \W*`(.+?)`.*? \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", re.MULTILINE)

@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
-from scipy.stats import t as student
 
 from bench.errors import BenchError
 from bench.report.figures import COLUMN, STYLE, averaged, look, overall, with_legend
 from bench.report.selection import Selection
+from bench.report.statistics import interval_of_mean
 from bench.specs import Spec, parse_spec
 
 LENGTH = ("epochs", "min_steps")
@@ -32,9 +32,9 @@ class Budget(NamedTuple):
 
     @property
     def margin(self) -> float:
-        """Half of the 95 % interval of the mean over seeds, by Student's t; 0 for a single seed."""
-        n = len(self.aurocs)
-        return float(student.ppf(0.975, n - 1)) * statistics.stdev(self.aurocs) / n**0.5 if n > 1 else 0.0
+        """Half of the 95 % interval of the mean over seeds; 0 for a single seed."""
+        low, high = interval_of_mean(self.aurocs) or (0.0, 0.0)
+        return (high - low) / 2
 
 
 def budgets(selection: Selection, order: Sequence[str] = ()) -> dict[str, list[Budget]]:
