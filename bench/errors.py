@@ -20,6 +20,10 @@ class PluginUnavailable(BenchError):
     """A plugin was found but cannot be used; the message holds the reason."""
 
 
+class RecordUnreadable(BenchError):
+    """What should be a record, or its scores, is none; the message names it and says what to do."""
+
+
 def unknown(kind: str, asked: str, known: Iterable[str], hint: str = "") -> BenchError:
     """The error for a name that does not exist: the nearest names first, else all of them."""
     names = sorted(set(known))

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Required, get_args
 
+import numpy as np
 import pydantic_core
 from numpy.typing import NDArray
 from pydantic import ConfigDict, FiniteFloat, TypeAdapter, ValidationError, with_config
@@ -25,9 +26,16 @@ STATUSES = get_args(Status)
 Arrays = Mapping[str, NDArray[Any]]
 """``scores`` (n,) float, ``labels`` (n,) 0 normal or 1 anomalous, ``indices`` (n,) into the dataset's images.
 
+Of a packed record the ``scores`` are whole numbers, their ranks.
+
 Where the method makes images anew, also those of a few test images: ``reconstructed`` (k, height, width, channels)
 uint8, and ``reconstructed_indices`` (k,) into the dataset's images.
 """
+
+
+def ranked(arrays: Arrays) -> bool:
+    """Whether the scores are but their ranks, as an archive keeps them."""
+    return bool(np.issubdtype(arrays["scores"].dtype, np.integer))
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,8 @@
 """Records on disk: ``<results>/<dataset>/<protocol>/<method>/<key>.json`` and, beside it, a file with the scores.
 
+Archives (``<results>/*.zip``, see ``bench.archive``) are read as loose files are; a loose record goes before a packed
+one of the same job.
+
 Every file is written under a name of its own, flushed to disk, then renamed to its final name. The scores go first,
 under a name that tells their content, and the JSON is the commit mark. So a killed run leaves no half record and no
 record that has lost its scores, and two runs may share a folder.
@@ -13,19 +16,20 @@ import dataclasses
 import gc
 import hashlib
 import io
-import os
 import re
-import socket
 import tempfile
 import time
-import uuid
 import zipfile
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 
-from bench.errors import BenchError
+from bench.archive import Archive, Content, write_archive
+from bench.errors import BenchError, RecordUnreadable
+from bench.files import write_whole
 from bench.jobs import Job
 from bench.record import Arrays, Record
 
@@ -33,8 +37,12 @@ LEFTOVER_SECONDS = 3600.0
 """How old a half written file must be to count as left behind."""
 
 
-class RecordUnreadable(BenchError):
-    """A file in the results folder is no valid record; the message names it and says what to do."""
+class _Found(NamedTuple):
+    """A record as it lies: loose, or within an archive."""
+
+    path: Path
+    """Of a packed one, its archive and its place therein."""
+    text: Callable[[], bytes]
 
 
 class Store:
@@ -42,6 +50,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._archives = [Archive(path) for path in sorted(folder.glob("*.zip"))]
 
     def require_writable(self) -> None:
         """Raise BenchError where the folder does not take records, before anything is computed for it."""
@@ -61,22 +70,34 @@ class Store:
     def get(self, job: Job) -> Record | None:
         """The record of a job; None where there is none. Raises RecordUnreadable where the file is damaged."""
         path = self.path(job)
-        return _read(path) if path.is_file() else None
+        if path.is_file():
+            return _read(_loose(path))
+        archive = self.archive(job)
+        return _read(_packed(archive, job.key)) if archive else None
+
+    def holds(self, job: Job) -> bool:
+        """Whether there is a record of the job, loose or packed, readable or not."""
+        return self.path(job).is_file() or self.archive(job) is not None
+
+    def archive(self, job: Job) -> Archive | None:
+        """The archive that holds the job's record; None where it is loose or nowhere."""
+        holding = (each for each in self._archives if job.key in each.places)
+        return None if self.path(job).is_file() else next(holding, None)
 
     def put(self, record: Record, arrays: Arrays | None = None) -> None:
         """Write a record so that it is there whole or not at all. Raises BenchError where the folder refuses."""
         path = self.path(record.job)
-        packed = _packed(arrays) if arrays is not None else None
-        if packed is not None:
-            record = dataclasses.replace(record, scores_sha256=hashlib.sha256(packed).hexdigest())
+        compressed = _compressed(arrays) if arrays is not None else None
+        if compressed is not None:
+            record = dataclasses.replace(record, scores_sha256=hashlib.sha256(compressed).hexdigest())
         text = record.to_json().encode()  # before anything is replaced: what JSON cannot hold fails here
         scores = _scores_path(path, record)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if packed is not None:
-                _replace(scores, packed)
+            if compressed is not None:
+                write_whole(scores, compressed)
             before = _named_scores(path)
-            _replace(path, text)
+            write_whole(path, text)
             if before != scores:
                 before.unlink(missing_ok=True)
         except OSError as error:
@@ -91,16 +112,21 @@ class Store:
         return _scores_path(self.path(record.job), record)
 
     def scores(self, record: Record) -> Arrays:
-        """The per-image arrays of a record. Raises RecordUnreadable where they are absent or not those recorded."""
+        """The per-image arrays of a record; of a packed one, its ranks for scores (see ``Archive.ranks``).
+
+        Raises RecordUnreadable where they are absent or not those recorded.
+        """
+        if archive := self.archive(record.job):
+            return archive.ranks(record)
         path = self.scores_path(record)
         try:
-            packed = path.read_bytes()
+            compressed = path.read_bytes()
         except OSError as error:
             raise RecordUnreadable(f"scores {path} cannot be read: {error}") from error
-        if hashlib.sha256(packed).hexdigest() != record.scores_sha256:
+        if hashlib.sha256(compressed).hexdigest() != record.scores_sha256:
             raise RecordUnreadable(f"scores {path} are not those of its record; run the job again with --rerun all")
         try:
-            with np.load(io.BytesIO(packed)) as file:
+            with np.load(io.BytesIO(compressed)) as file:
                 arrays = {name: file[name] for name in file.files}
             if len({len(arrays[name]) for name in ("scores", "labels", "indices")}) != 1:
                 raise ValueError("scores, labels and indices are not of one length")
@@ -112,17 +138,38 @@ class Store:
 
     def records(self) -> tuple[list[Record], list[RecordUnreadable]]:
         """Every record in the folder, in order of path, and what could not be read."""
-        found, unreadable = [], []
+        found: list[Record] = []
+        unreadable = [error for archive in self._archives if (error := archive.error)]
         with _uncollected():
-            for path in self._files():
+            for each in self._everything():
                 try:
-                    found.append(_read(path))
+                    found.append(_read(each))
                 except RecordUnreadable as error:
                     unreadable.append(error)
         return found, unreadable
 
+    def pack(self, records: Iterable[Record], path: Path) -> int:
+        """Write loose records of this folder into an archive; how many of them had scores to go with them.
+
+        The loose ones stay. Raises BenchError where the archive is there already or cannot be written.
+        """
+        if path.exists():
+            raise BenchError(f"{path} is there already, and an archive is made once; name another with --out")
+        contents = [self._content(record) for record in records]
+        write_archive(path, contents)
+        written = Archive(path)
+        if any(written.text(content.record.job.key) != content.text for content in contents):
+            raise BenchError(f"{path} does not hold what was written to it; see to the disk before anything else")
+        return sum(content.arrays is not None for content in contents)
+
+    def _content(self, record: Record) -> Content:
+        path = self.path(record.job)
+        scored = record.scores_sha256 is not None and self.scores_path(record).is_file()
+        arrays = self.scores(record) if scored else None
+        return Content(PurePosixPath(_place(record.job)), record, path.read_bytes(), arrays)
+
     def remove(self, record: Record) -> None:
-        """Remove a record and its scores, the record first: scores without one are a leftover, not a damaged record."""
+        """Remove a loose record and its scores, the record first: scores without one are a leftover, no damage."""
         path = self.path(record.job)
         scores = _named_scores(path)
         path.unlink(missing_ok=True)
@@ -141,26 +188,33 @@ class Store:
         for scores in self.folder.glob("*/*/*/*.npz"):
             path = scores.with_name(f"{scores.stem.partition('-')[0]}.json")
             with contextlib.suppress(RecordUnreadable):  # whose they are cannot be told
-                if not path.exists() or scores != _scores_path(path, _read(path)):
+                if not path.exists() or scores != _scores_path(path, _read(_loose(path))):
                     yield scores
 
     def find(self, prefix: str) -> Record:
         """The record whose key starts with ``prefix``. Raises BenchError where none or several do."""
         matches = self.matching(prefix)
         if len(matches) != 1:
-            listed = "".join(f"\n  {path.stem}  {path.parent.relative_to(self.folder)}" for path in matches[:10])
+            places = (each.path.relative_to(self.folder) for each in matches[:10])
+            listed = "".join(f"\n  {place.stem}  {place.parent}" for place in places)
             found = f"{len(matches)} records have" if matches else "no record has"
             raise BenchError(f"{found} a key starting with {prefix!r} in {self.folder}{listed}")
         return _read(matches[0])
 
-    def matching(self, prefix: str) -> list[Path]:
-        """The files of the records whose keys start with ``prefix``. Raises BenchError for what cannot begin a key."""
+    def matching(self, prefix: str) -> list[_Found]:
+        """The records whose keys start with ``prefix``, unread. Raises BenchError for what cannot begin a key."""
         if not re.fullmatch(r"[0-9a-f]{1,32}", prefix):
             raise BenchError(f"{prefix!r} is no key; keys are hexadecimal, bench status --json lists them")
-        return [path for path in self._files() if path.stem.startswith(prefix)]
+        return [each for each in self._everything() if each.path.stem.startswith(prefix)]
 
-    def _files(self) -> Iterator[Path]:
-        return (p for p in sorted(self.folder.glob("*/*/*/*.json"), key=str) if not p.name.startswith("."))
+    def _everything(self) -> list[_Found]:
+        """Every record once, unread, in order of its place."""
+        loose = (path for path in self.folder.glob("*/*/*/*.json") if not path.name.startswith("."))
+        found = {path.stem: _loose(path) for path in loose}
+        for archive in self._archives:
+            for key in archive.places:
+                found.setdefault(key, _packed(archive, key))
+        return sorted(found.values(), key=lambda each: "/".join(each.path.parts[-4:]))
 
 
 def _slug(dataset: str) -> str:
@@ -169,13 +223,21 @@ def _slug(dataset: str) -> str:
     return f"{name}-{hashlib.sha256(parameters.encode()).hexdigest()[:8]}" if parameters else name
 
 
-def _read(path: Path) -> Record:
+def _loose(path: Path) -> _Found:
+    return _Found(path, path.read_bytes)
+
+
+def _packed(archive: Archive, key: str) -> _Found:
+    return _Found(archive.path / archive.places[key], partial(archive.text, key))
+
+
+def _read(found: _Found) -> Record:
+    path = found.path
     try:
-        record = Record.from_json(path.read_bytes())
+        record = Record.from_json(found.text())
     except (OSError, ValueError) as error:
-        raise RecordUnreadable(
-            f"record {path} cannot be used: {error}\nremove it and repeat the run:  rm {path}"
-        ) from error
+        mend = f"remove it and repeat the run:  rm {path}" if path.is_file() else "fetch or make its archive again"
+        raise RecordUnreadable(f"record {path} cannot be used: {error}\n{mend}") from error
     if record.job.key != path.stem:
         raise RecordUnreadable(f"record {path} belongs to another key, {record.job.key}; restore its name")
     place = _place(record.job)
@@ -200,7 +262,7 @@ def _named_scores(path: Path) -> Path:
     """Where the scores of the record lie that a file holds now; a place where nothing is, if it holds none."""
     with contextlib.suppress(RecordUnreadable):
         if path.exists():
-            return _scores_path(path, _read(path))
+            return _scores_path(path, _read(_loose(path)))
     return path.with_suffix(".none")
 
 
@@ -228,30 +290,7 @@ def _uncollected() -> Iterator[None]:
 atexit.register(gc.unfreeze)  # else C++ libraries report at the end, as leaked, what they have among the frozen objects
 
 
-def _packed(arrays: Arrays) -> bytes:
+def _compressed(arrays: Arrays) -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where the file system can."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from records import make_job, make_record
 
-from bench.errors import BenchError
+from bench.errors import BenchError, RecordUnreadable
 from bench.record import Record
-from bench.store import RecordUnreadable, Store
+from bench.store import Store
 
 ARRAYS = {
     "scores": np.array([0.1, 1 / 3, -2.5e-7, 1e30], dtype=np.float32),

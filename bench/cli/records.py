@@ -1,4 +1,4 @@
-"""``bench export`` and ``bench gc``: records for other tools, and records that nobody needs any more."""
+"""``bench export``, ``bench pack`` and ``bench gc``: records for other tools, in one file, and not needed any more."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.cli import options
-from bench.errors import warn
+from bench.errors import BenchError, warn
 from bench.terminal import echo
 
 
@@ -42,6 +42,52 @@ def export(
         echo(f"{written} records exported to {target}, {len(records) - written} were there already")
 
 
+def pack(
+    suite: Annotated[
+        str | None, typer.Argument(metavar="[SUITE]", help="A suite, a table or a dataset (default: every record).")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The archive (default: SUITE.zip among the records).")
+    ] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Then remove the loose records that are in it.")] = False,
+    profile: options.Profile = None,
+    results: options.Results = None,
+    config: options.Config = None,
+) -> None:
+    """Write records into one archive, for a repository: each whole, with the order of its scores.
+
+    An archive in a results folder is read as the loose records are. It is made once; records that came later, or that
+    are in no archive yet, make another one.
+    """
+    from bench.report.request import currency, records_of
+    from bench.report.selection import superseded
+    from bench.store import Store
+    from bench.workspace import open_workspace
+
+    workspace = open_workspace(config, None, results)
+    store = Store(workspace.results)
+    records, unreadable = store.records()
+    for error in unreadable:
+        warn(error)
+    path = out if out is not None else workspace.results / f"{suite or 'records'}.zip"
+    if remove and path.parent.resolve() != workspace.results.resolve():
+        raise BenchError(f"with --remove the archive has to be among the records, in {workspace.results}; not {path}")
+    old = {record.job.key for record in superseded(records, currency(workspace))}
+    named = records_of(suite, records, workspace, profile) if suite else records
+    chosen = [record for record in named if not (record.job.key in old or store.archive(record.job))]
+    if not chosen:
+        raise BenchError(f"every record of {suite or 'all'} in {workspace.results} is in an archive already")
+    bare = len(chosen) - store.pack(chosen, path)
+    told = f"{len(chosen)} records in {path}, {path.stat().st_size / 1e6:.1f} MB"
+    echo(told + (f"; {bare} of them have no scores" if bare else ""))
+    if old:
+        echo(f"{len(old)} superseded records are left out; bench gc removes them")
+    if remove:
+        for record in chosen:
+            store.remove(record)
+        echo("their loose files are removed")
+
+
 def gc(
     yes: Annotated[
         bool, typer.Option("--yes", help="Remove it; without this, only say what would be removed.")
@@ -49,7 +95,10 @@ def gc(
     results: options.Results = None,
     config: options.Config = None,
 ) -> None:
-    """Remove what killed runs left half written, and records that newer ones of the same job stand in for."""
+    """Remove what killed runs left half written, and records that newer ones of the same job stand in for.
+
+    Archives are left as they are.
+    """
     from bench.report.request import currency
     from bench.report.selection import superseded
     from bench.store import Store
@@ -60,7 +109,7 @@ def gc(
     records, unreadable = store.records()
     for error in unreadable:
         warn(error)
-    old = superseded(records, currency(workspace))
+    old = [each for each in superseded(records, currency(workspace)) if store.archive(each.job) is None]
     leftovers = store.leftovers()
     for record in old:
         echo(f"superseded  {record.job.key[:12]}  {record.job.title}, profile {record.job.profile}")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from bench import dataset as datasets
-from bench.errors import BenchError, PluginUnavailable
+from bench.errors import BenchError, PluginUnavailable, RecordUnreadable
 from bench.execution.estimates import EXPECTED, Accuracy, Estimates, GpuNeeds, accuracy, gpu_growth
 from bench.execution.executor import Executor
 from bench.execution.messages import Outcome, Task
@@ -24,7 +24,7 @@ from bench.method import Epoch, Method
 from bench.provenance import command
 from bench.record import Record
 from bench.specs import parse_spec
-from bench.store import RecordUnreadable, Store
+from bench.store import Store
 from bench.workspace import Workspace
 
 Rerun = Literal["missing", "failed", "all"]

@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bench.errors import BenchError
 from bench.metrics import auroc
-from bench.record import Arrays, Record
+from bench.record import Arrays, Record, ranked
 from bench.report.figures import COLUMN, PALETTE, STYLE, look, run_title, with_legend
 from bench.report.selection import Selection
 from bench.report.statistics import done_runs
@@ -73,8 +73,13 @@ def roc_curves(
 
 @STYLE
 def score_histogram(record: Record, arrays: Callable[[Record], Arrays]) -> Figure:
-    """How far the scores of normal and anomalous test images overlap in one run; each kind's area is 1."""
+    """How far the scores of normal and anomalous test images overlap in one run; each kind's area is 1.
+
+    Raises BenchError for a packed record: of its scores there is but the order.
+    """
     stored = arrays(record)
+    if ranked(stored):
+        raise BenchError("its record is packed, which keeps the order of the scores and not the scores")
     scores, anomalous = stored["scores"], stored["labels"] == 1
     edges = np.histogram_bin_edges(scores, BINS).tolist()
     kinds = [f"normal ({(~anomalous).sum()} images)", f"anomalous ({anomalous.sum()} images)"]

@@ -14,7 +14,7 @@ from PIL import Image
 
 from bench.dataset import PreparedDataset
 from bench.errors import BenchError
-from bench.record import Arrays, Record
+from bench.record import Arrays, Record, ranked
 from bench.report.figures import LINE, PAGE, PALETTE, RESOLUTION, STYLE, broken, run_title, widest
 from bench.report.selection import Selection, Setting
 from bench.specs import parse_spec
@@ -72,7 +72,7 @@ def sample_sheet(selection: Selection, dataset: PreparedDataset) -> Figure:
 
 @STYLE
 def extremes(record: Record, arrays: Callable[[Record], Arrays], dataset: PreparedDataset) -> Figure:
-    """The test images that one run scored highest, and those that it scored lowest, with their scores.
+    """The test images that one run scored highest, and those that it scored lowest, with their scores (or ranks).
 
     A frame marks what is on the wrong side for its label.
     """
@@ -81,7 +81,7 @@ def extremes(record: Record, arrays: Callable[[Record], Arrays], dataset: Prepar
     count = min(COLUMNS, len(ascending) // 2)  # no image is in both rows
     rows = {"most anomalous": (ascending[::-1][:count], 0), "most normal": (ascending[:count], 1)}
     wrong = any((stored["labels"][shown] == strange).any() for shown, strange in rows.values())
-    title = run_title(record, width=PAGE)
+    title = run_title(record, "; ranks of the scores" if ranked(stored) else "", width=PAGE)
     side = (PAGE - 2 * MARGIN + GAP) / COLUMNS - GAP
     width, height = _size(dataset.images, side)
     step = 2.6 * LINE + height  # a heading, the images and their scores
@@ -113,7 +113,7 @@ def reconstructions(record: Record, arrays: Callable[[Record], Arrays], dataset:
     """
     stored = arrays(record)
     if "reconstructed" not in stored:
-        raise BenchError("it stored no reconstructions: the method has none, or had none when the record was made")
+        raise BenchError("it stored no reconstructions: the method has none, or its record is old or packed")
     places = np.array([np.flatnonzero(stored["indices"] == index)[0] for index in stored["reconstructed_indices"]])
     anomalous = stored["labels"][places] == 1
     sides = {"normal": np.flatnonzero(~anomalous), "anomalous": np.flatnonzero(anomalous)}

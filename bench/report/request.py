@@ -8,14 +8,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from bench.config import Suite
-from bench.errors import BenchError, unknown, warn
+from bench.errors import BenchError, RecordUnreadable, unknown, warn
 from bench.fingerprint import source_fingerprint
 from bench.record import Arrays, Record
 from bench.report.beside import Beside, with_published
 from bench.report.selection import Selection, Setting, select
 from bench.report.tables import Choice, Table, class_table, ordered, suite_table
 from bench.specs import parse_spec, parse_specs
-from bench.store import RecordUnreadable, Store
+from bench.store import Store
 from bench.terminal import echo
 from bench.workspace import Workspace
 
@@ -95,18 +95,14 @@ def selections(
     Raises BenchError for a name that does not exist or whose records do not belong together, NoRecords for one without.
     """
     defined = workspace.config.tables.get(name)
-    suites = defined.suites if defined else [name]
-    parts = [part for suite in suites for part in _parts(suite, workspace)]
-    if defined and defined.methods is not None:
-        parts = [(part, suite.model_copy(update={"methods": defined.methods})) for part, suite in parts]
+    parts = _suites(name, workspace)
     if defined and defined.without:
         left_out = {str(parse_spec(text)) for text in defined.without}
         records = [record for record in records if record.job.label not in left_out]
     found = {part: (suite, _matching(suite, records, workspace, profile)) for part, suite in parts}
     chosen = {part: _selected(suite, own, workspace, profile) for part, (suite, own) in found.items() if own}
     if not chosen:
-        asked = f" and profile {profile}" if profile else ""
-        raise NoRecords(f"no records for {name}{asked} in {workspace.results}; make them with bench run")
+        raise _no_records(name, workspace, profile)
     return chosen, [text for _, suite in parts for text in _order(suite, workspace)]
 
 
@@ -132,10 +128,22 @@ def _named(methods: str, present: Collection[str], workspace: Workspace) -> list
     return list(dict.fromkeys(labels))
 
 
+def records_of(name: str, records: Sequence[Record], workspace: Workspace, profile: str | None) -> list[Record]:
+    """The records of a table, suite or dataset, whatever setting they were made in.
+
+    Raises BenchError for a name that does not exist, NoRecords where there is none.
+    """
+    matching = (_matching(suite, records, workspace, profile) for _, suite in _suites(name, workspace))
+    found = {record.job.key: record for own in matching for record in own}
+    if not found:
+        raise _no_records(name, workspace, profile)
+    return list(found.values())
+
+
 def score_reader(workspace: Workspace) -> Callable[[Record], Arrays]:
     """Reads the scores of what ``read_records`` found: records of one's own, or else of the reference run."""
     own, reference = Store(workspace.results), Store(REFERENCE)
-    return lambda record: (own if own.path(record.job).is_file() else reference).scores(record)
+    return lambda record: (own if own.holds(record.job) else reference).scores(record)
 
 
 def with_scores(selection: Selection, arrays: Callable[[Record], Arrays]) -> Selection:
@@ -193,6 +201,20 @@ def table_of(
     if defined is None or metric != "auroc":
         return table
     return with_published(table, name, defined.published, list(chosen), beside)
+
+
+def _no_records(name: str, workspace: Workspace, profile: str | None) -> NoRecords:
+    asked = f" and profile {profile}" if profile else ""
+    return NoRecords(f"no records for {name}{asked} in {workspace.results}; make them with bench run")
+
+
+def _suites(name: str, workspace: Workspace) -> list[tuple[str, Suite]]:
+    """The plain suites behind a table, a suite or a dataset, with the methods that a table names."""
+    defined = workspace.config.tables.get(name)
+    parts = [part for suite in (defined.suites if defined else [name]) for part in _parts(suite, workspace)]
+    if defined and defined.methods is not None:
+        return [(part, suite.model_copy(update={"methods": defined.methods})) for part, suite in parts]
+    return parts
 
 
 def _parts(name: str, workspace: Workspace) -> list[tuple[str, Suite]]:
