@@ -207,6 +207,21 @@ def test_a_plan_expects_what_the_records_tell_and_a_later_one_says_how_right_tha
     assert re.search(r"earlier estimates were off by \d+% \(median over 2 jobs\)", later)
 
 
+def test_a_plan_times_a_few_steps_of_what_no_record_tells_and_keeps_nothing(bench: Bench) -> None:
+    plan = ("plan", "--suite", "quickstart", "--methods", f"{TINY_AE},knn", "--classes", "0,1")
+    assert re.search(r"2 +unknown  shared_ae", bench(*plan).stdout)
+    probed = bench(*plan, "--probe")
+    assert probed.returncode == 0, probed.stderr
+    assert "a few steps could not be timed of knn" in probed.stderr
+    assert re.search(r"2 +0:\d\d:\d\d  shared_ae", probed.stdout)
+    assert "not in this: 2 jobs like which no record on this kind of device is\n" in probed.stdout
+    assert not bench.records()
+
+    assert bench.digits(TINY_AE, "0", "--probe").returncode == 0
+    (record,) = bench.records()
+    assert record.provenance["expected_seconds"] > 0
+
+
 def test_the_longest_jobs_start_first(bench: Bench) -> None:
     bench.digits("mean_image,gated(pause=0.2)", "0")
     bench.digits("mean_image,gated(pause=0.2)", "1,2", "--workers", "1")

@@ -71,6 +71,9 @@ def run(
         Literal["missing", "failed", "all"],
         typer.Option(help="Jobs to run: without a record, also those not done, or every one."),
     ] = "missing",
+    probe: Annotated[
+        bool, typer.Option("--probe", help="First time a few steps of each job whose length no record tells.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and stop.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress, only what failed and the table.")] = False,
     as_json: Annotated[
@@ -101,8 +104,10 @@ def run(
         planned = execution.plan(jobs, workspace, places.device, rerun, trace)
         for error in planned.unreadable:
             warn(error)
+        if probe:
+            _probe(planned, workspace, places)
         if dry_run:
-            _print_plan(title, planned, places)
+            _print_plan(title, planned, places, probe)
             return
         seconds = math.inf if max_hours is None else 3600 * max_hours
         chosen = execution.Options(
@@ -127,7 +132,17 @@ plan.__signature__ = _signature.replace(  # type: ignore[attr-defined]  # typer 
 )
 
 
-def _print_plan(title: str, planned: Plan, executor: Executor) -> None:
+def _probe(planned: Plan, workspace: Workspace, executor: Executor) -> None:
+    from bench.execution.observers import Observer
+    from bench.execution.probe import probe
+
+    with contextlib.redirect_stdout(sys.stderr):
+        untimed = probe(planned, workspace, executor, Observer())
+    if untimed:
+        echo(f"a few steps could not be timed of {', '.join(dict.fromkeys(untimed))}", err=True)
+
+
+def _print_plan(title: str, planned: Plan, executor: Executor, probed: bool) -> None:
     from collections import defaultdict
 
     from bench.execution.estimates import makespan
@@ -149,7 +164,8 @@ def _print_plan(title: str, planned: Plan, executor: Executor) -> None:
             f"{_described(executor)}, longest first"
         )
     if unknown := len(planned.pending) - len(planned.expected):
-        echo(f"not in this: {unknown} jobs of whose method no record on this kind of device is here")
+        hint = "" if probed else "; --probe times a few of their steps"
+        echo(f"not in this: {unknown} jobs like which no record on this kind of device is{hint}")
     if planned.accuracy is not None:
         error = f"{planned.accuracy.median_error:.0%}"
         echo(f"earlier estimates were off by {error} (median over {planned.accuracy.records} jobs)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import statistics
 import threading
@@ -9,8 +10,9 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from bench.errors import PluginUnavailable
+from bench.errors import BenchError, PluginUnavailable
 from bench.execution.observers import Observer
 from bench.jobs import Job
 from bench.protocols import protocol
@@ -26,61 +28,107 @@ RESERVED_ROOM = 1.1
 """How much more of a GPU's memory a job may take than torch had reserved for another one like it."""
 TENSORS_ROOM = 1.3
 """How much more than its tensors held at their peak, for a record that tells no more."""
+SIZES = ("batch_size", "width", "image_size")
+"""Hyperparameters by whose names the harness tells how large a network and what it is fed are."""
 LEAST_GROWTH = 0.25
 """What smaller hyperparameters leave of the memory of the default ones, at the least: libraries take some of it."""
+
+
+class Work(NamedTuple):
+    """What a job has to do."""
+
+    shown: float
+    """Images that training shows. 0 for a method that cannot be imported."""
+    scored: float
+    """Test images."""
+
+
+class Rate(NamedTuple):
+    """Seconds for an image that training shows, and for one that is scored."""
+
+    fit: float
+    score: float
 
 
 class Estimates:
     """Expected seconds of jobs, each on the device that ``device_of`` says: ``cpu`` or ``cuda``.
 
     The nearest of these that has records of that device, as the median over them: the same spec, dataset and training
-    cap; the same method there, per epoch and training image; the same method on other data, likewise.
+    cap; the same method with networks as large there, by the images that training shows and those that are scored; on
+    other data, likewise.
     """
 
     def __init__(self, records: Iterable[Record], workspace: Workspace, device_of: Callable[[Job], str]) -> None:
         self._workspace = workspace
         self._device_of = device_of
+        self._unread: dict[str, list[Record]] = defaultdict(list)
         self._known: dict[tuple[str, ...], list[float]] = defaultdict(list)
-        self._medians: dict[tuple[str, ...], float] = {}
-        self._work: dict[tuple[object, ...], float] = {}
+        self._rates: dict[tuple[str, ...], list[Rate]] = defaultdict(list)
+        self._defaults: dict[str, Mapping[str, Value]] = {}
+        self._images: dict[tuple[object, ...], tuple[int, int]] = {}
         for record in records:
-            if record.status == "done" and record.seconds and "train" in record.split:
-                seconds = record.seconds
-                rate = seconds / _shown(record.parameters, record.split["train"])
-                same, there, anywhere = _likenesses(record.job, record.device)
-                self._known[same].append(seconds)
-                self._known[there].append(rate)
-                self._known[anywhere].append(rate)
+            if record.status == "done" and record.seconds and {"train", "test"} <= record.split.keys():
+                self._unread[record.job.method].append(record)
 
     def seconds(self, job: Job) -> float | None:
-        """What the job is expected to take; None where no record tells."""
-        same, *others = _likenesses(job, self._device_of(job))
+        """What the job is expected to take; None where no record tells, or its method cannot be imported."""
+        parameters = self._parameters(job)
+        if parameters is None:
+            return None
+        for record in self._unread.pop(job.method, ()):
+            with contextlib.suppress(BenchError):  # of a setting that the method no longer has
+                self._learn(record)
+        same, *others = _likenesses(job, self._device_of(job), self._kind(job, parameters))
         if same in self._known:
-            return self._median(same)
-        for likeness in others:
-            if likeness in self._known:
-                return self._median(likeness) * self.work(job)
-        return None
+            return statistics.median(self._known[same])
+        rates = next((self._rates[likeness] for likeness in others if likeness in self._rates), None)
+        if rates is None:
+            return None
+        fit, score = (statistics.median(each) for each in zip(*rates, strict=True))
+        work = self.work(job)
+        return fit * work.shown + score * work.scored
 
-    def work(self, job: Job) -> float:
-        """Images that training shows; the seed changes them not. 0 for a method that cannot be imported."""
-        place = (job.spec, job.dataset, job.protocol, job.normal_class, job.max_train)
-        if place not in self._work:
-            spec = parse_spec(job.spec)
-            try:
-                fields = self._workspace.methods.fields(spec.name, spec.parameters)
-            except PluginUnavailable:
-                return self._work.setdefault(place, 0.0)
-            parameters = {name: spec.parameters.get(name, field.default) for name, field in fields.items()}
+    def work(self, job: Job) -> Work:
+        """What the job has to do; its seed does not matter."""
+        parameters = self._parameters(job)
+        if parameters is None:
+            return Work(0.0, 0.0)
+        place = (job.dataset, job.protocol, job.normal_class, job.max_train)
+        if place not in self._images:
             dataset = self._workspace.dataset(parse_spec(job.dataset))
             split = protocol(job.protocol).split(dataset, job.normal_class, 0, job.max_train)
-            self._work[place] = _shown(parameters, len(split.train))
-        return self._work[place]
+            self._images[place] = len(split.train), len(split.test)
+        train, test = self._images[place]
+        return Work(_shown(parameters, train), test)
 
-    def _median(self, likeness: tuple[str, ...]) -> float:
-        if likeness not in self._medians:
-            self._medians[likeness] = statistics.median(self._known[likeness])
-        return self._medians[likeness]
+    def _learn(self, record: Record) -> None:
+        shown, scored = _shown(record.parameters, record.split["train"]), record.split["test"]
+        fit, score = record.cost.get("fit_seconds", 0.0), record.cost.get("score_seconds", 0.0)
+        same, *others = _likenesses(record.job, record.device, self._kind(record.job, record.parameters))
+        self._known[same].append(record.seconds)
+        for likeness in others:
+            self._rates[likeness].append(Rate(fit / shown, score / max(1, scored)))
+
+    def _kind(self, job: Job, parameters: Mapping[str, Value]) -> str:
+        """The hyperparameters that tell how much is computed for an image, where they are not today's defaults: sizes,
+        and words, which choose what is done."""
+        usual = self._defaults_of(job)
+        told = {name: value for name, value in parameters.items() if name in SIZES or isinstance(value, str)}
+        return str(sorted(item for item in told.items() if item[1] != usual.get(item[0])))
+
+    def _parameters(self, job: Job) -> Mapping[str, Value] | None:
+        """Every hyperparameter of a job with its value; None where its method cannot be imported."""
+        try:
+            return {**self._defaults_of(job), **parse_spec(job.spec).parameters}
+        except PluginUnavailable:
+            return None
+
+    def _defaults_of(self, job: Job) -> Mapping[str, Value]:
+        if job.spec not in self._defaults:
+            spec = parse_spec(job.spec)
+            fields = self._workspace.methods.fields(spec.name, spec.parameters)
+            self._defaults[job.spec] = {name: field.default for name, field in fields.items()}
+        return self._defaults[job.spec]
 
 
 class Forecast(Observer):
@@ -163,7 +211,7 @@ def gpu_growth(spec: Spec, methods: Registry) -> float:
     growth = 1.0
     for name, field in methods.fields(spec.name, spec.parameters).items():
         value, usual = spec.parameters.get(name, field.default), field.default
-        if name in ("batch_size", "width", "image_size") and isinstance(value, int) and isinstance(usual, int):
+        if name in SIZES and isinstance(value, int) and isinstance(usual, int):
             growth *= (value / usual) ** (2 if name == "image_size" else 1)
     return max(LEAST_GROWTH, growth)
 
@@ -194,11 +242,16 @@ def makespan(seconds: Iterable[float], slots: int) -> float:
     return max(free)
 
 
-def _likenesses(job: Job, device: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+def _likenesses(job: Job, device: str, kind: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """What jobs share that take equally long, or equally long for their work: from the nearest to the farthest."""
-    anywhere = (device, job.method, job.precision)
+    anywhere = (device, job.method, job.precision, kind)
     there = (*anywhere, job.dataset, job.protocol)
     return (*there, job.spec, str(job.max_train)), there, anywhere
+
+
+def is_length(name: str) -> bool:
+    """Whether a hyperparameter tells how many epochs a training has."""
+    return name == "epochs" or name.endswith("_epochs")
 
 
 def _shown(parameters: Mapping[str, Value], images: int) -> float:
@@ -210,6 +263,6 @@ def _shown(parameters: Mapping[str, Value], images: int) -> float:
         return float(value) if isinstance(value, int | float) else 0.0
 
     by_steps = number("min_steps") * min(number("batch_size"), images)
-    trainings = [name for name in parameters if name == "epochs" or name.endswith("_epochs")]
+    trainings = [name for name in parameters if is_length(name)]
     shown = sum(max(number(name) * images, by_steps) for name in trainings if number(name))
     return shown or float(images)
