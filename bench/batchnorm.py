@@ -26,6 +26,37 @@ class _Layer:
     """How often the computation that is under way has come through it."""
 
 
+def norms(network: nn.Module) -> list[_BatchNorm]:
+    """The layers of a network that normalise batches."""
+    return [layer for layer in network.modules() if isinstance(layer, _BatchNorm)]
+
+
+@contextlib.contextmanager
+def by_batch(layers: Iterable[_BatchNorm]) -> Iterator[None]:
+    """A block in which each batch is normalised by itself, in whichever mode a network is; its running statistics stay
+    as they are."""
+
+    def begin(norm: nn.Module, inputs: object) -> None:
+        norm.train()
+
+    def end(norm: nn.Module, inputs: object, output: object) -> None:
+        norm.eval()
+
+    changed = [(norm, norm.training, norm.momentum) for norm in layers]
+    handles = []
+    for norm, _, _ in changed:
+        norm.momentum = 0.0
+        handles += [norm.register_forward_pre_hook(begin), norm.register_forward_hook(end)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        for norm, training, momentum in changed:
+            norm.train(training)
+            norm.momentum = momentum
+
+
 class PassStatistics:
     """Statistics of a network's batch normalisation for each pass that one computation makes through each layer.
 
@@ -33,8 +64,7 @@ class PassStatistics:
     """
 
     def __init__(self, network: nn.Module) -> None:
-        norms = [layer for layer in network.modules() if isinstance(layer, _BatchNorm)]
-        self._layers = [_Layer(norm, [], []) for norm in norms]
+        self._layers = [_Layer(norm, [], []) for norm in norms(network)]
 
     @torch.no_grad()
     def take(self, compute: Callable[[Tensor], object], batches: Iterable[Tensor]) -> None:
@@ -43,7 +73,7 @@ class PassStatistics:
         for layer in self._layers:
             layer.means, layer.variances = [], []
         count = 0
-        with self._listening(_taken), self._normalising_by_batch():
+        with self._listening(_taken), by_batch(layer.norm for layer in self._layers):
             for batch in batches:
                 self._begin()
                 compute(batch)
@@ -83,19 +113,6 @@ class PassStatistics:
         finally:
             for handle in handles:
                 handle.remove()
-
-    @contextlib.contextmanager
-    def _normalising_by_batch(self) -> Iterator[None]:
-        before = [(layer.norm, layer.norm.training, layer.norm.momentum) for layer in self._layers]
-        for norm, _, _ in before:
-            norm.train()
-            norm.momentum = 0.0
-        try:
-            yield
-        finally:
-            for norm, training, momentum in before:
-                norm.train(training)
-                norm.momentum = momentum
 
     @contextlib.contextmanager
     def _own_statistics_kept(self) -> Iterator[None]:

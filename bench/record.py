@@ -56,7 +56,9 @@ class Record:
     parameters: dict[str, Any] = field(default_factory=dict)
     """Every hyperparameter with its value."""
     epochs: list[dict[str, Any]] = field(default_factory=list)
-    """Mean losses of each epoch and, where it was traced, the test AUROC after it."""
+    """Mean losses of each epoch and, where it was traced, the test AUROC after it; after the last one also that where
+    batches of test images are normalised by themselves (``auroc_by_batch``), if the networks have batch normalisation.
+    """
     traced: bool = False
     """Whether the test AUROC was recorded after each epoch and for each candidate: what an oracle chooses from."""
     oracle_candidates: list[dict[str, Any]] = field(default_factory=list)
@@ -80,6 +82,12 @@ class Record:
             return None
         traced = [epoch["auroc"] for epoch in self.epochs if "auroc" in epoch]
         return max([self.metrics["auroc"], *traced, *(each["auroc"] for each in self.oracle_candidates)])
+
+    @property
+    def by_batch(self) -> float | None:
+        """The AUROC where test batches are normalised by themselves; None where it was not taken."""
+        last: float | None = self.epochs[-1].get("auroc_by_batch") if self.epochs else None
+        return last
 
     @property
     def seconds(self) -> float:
@@ -163,6 +171,7 @@ class _Epoch(TypedDict, total=False):
     losses: dict[str, float | None]
     """None: it was no finite number."""
     auroc: FiniteFloat
+    auroc_by_batch: FiniteFloat
 
 
 class _Candidate(TypedDict):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.batchnorm import PassStatistics
+from bench.batchnorm import PassStatistics, by_batch, norms
 
 
 class Twice(nn.Module):
@@ -66,3 +66,22 @@ def test_the_layers_own_statistics_and_mode_stay(network: Twice) -> None:
     assert not any(module.training for module in network.modules())
     assert network.norm.momentum == 0.1
     assert not network.norm._forward_pre_hooks
+
+
+def test_batches_are_normalised_by_themselves_for_a_while_and_nothing_is_left_of_it(network: Twice) -> None:
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    batch = batches(1)[0]
+    usual = network(batch)
+    with by_batch(norms(network)):
+        network.eval()  # as scoring does
+        made = network(batch)
+        assert not network.norm.training
+    assert made.mean(dim=(0, 2, 3)) == pytest.approx([0.0] * 4, abs=1e-5)
+    assert torch.equal(network(batch), usual)
+    after = {name: value for name, value in network.state_dict().items() if name != "norm.num_batches_tracked"}
+    assert all(torch.equal(value, before[name]) for name, value in after.items())
+    network.train()
+    with by_batch(norms(network)):
+        pass
+    assert network.norm.training
+    assert network.norm.momentum == 0.1

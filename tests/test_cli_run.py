@@ -151,6 +151,8 @@ def test_a_trace_is_added_to_records_without_one_and_changes_no_score(bench: Ben
     assert bench.scores() == undisturbed.scores()
     traced = [record for record in bench.records() if record.traced]
     assert len(traced) == 6
+    normalising = {record.job.method for record in traced if record.by_batch is not None}
+    assert normalising == {"shared_ae"}, "which alone of these has batch normalisation"
     for record in traced:
         assert record.oracle is not None
         assert record.oracle >= record.metrics["auroc"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +24,13 @@ from bench.method import Epoch, EpochMethod, FitContext, Images, Method, Precisi
 from bench.metrics import auroc, figures
 from bench.protocols import Split, protocol
 from bench.provenance import accelerator
-from bench.randomness import global_generators_seeded
+from bench.randomness import derive_seed, global_generators_seeded
 from bench.record import Arrays, Status
 from bench.registry import Registry
 from bench.specs import parse_spec
+
+if TYPE_CHECKING:
+    from torch import nn
 
 FEW = 16
 """Test images that are scored a second time, by themselves."""
@@ -104,6 +108,8 @@ def _measured(task: Task, report: Callable[[Epoch], None], epochs: list[dict[str
         score_seconds = clock.lap()
         memory = device.peak(task.device)
         candidates = _oracle_candidates(detector, test, split.test_labels) if task.trace else []
+        if task.trace and epochs:
+            epochs[-1] |= _by_batch(detector, test, split.test_labels, seed)
         used = _used(detector, test, scores, TOLERANCE[precision])
         reconstructions = _reconstructions(detector, test, split)
     return Outcome(
@@ -194,6 +200,19 @@ def _oracle_candidates(detector: Method, test: Images, labels: NDArray[np.uint8]
     ]
 
 
+def _by_batch(detector: Method, test: Images, labels: NDArray[np.uint8], seed: int) -> dict[str, float]:
+    """The AUROC where batches of test images, in an order drawn by lot, are normalised by themselves, as some authors'
+    code does; nothing for a detector without batch normalisation, or one that fails at it."""
+    from bench.batchnorm import by_batch, norms
+
+    layers = [layer for network in _networks(detector) for layer in norms(network)]
+    order = np.random.default_rng(derive_seed(seed, "batches")).permutation(len(test))
+    if layers:
+        with contextlib.suppress(ValueError, Diverged), by_batch(layers):  # a single image may have no statistics
+            return {"auroc_by_batch": auroc(labels[order], _scores(detector, test[order]))}
+    return {}
+
+
 def _used(detector: Method, test: Images, scores: Scores, tolerance: float) -> list[str]:
     """What the method declares, or what shows when a few of the images are scored by themselves."""
     declared = list(detector.used())
@@ -225,11 +244,16 @@ def _split_facts(split: Split, job: Job, dataset: PreparedDataset) -> dict[str, 
 
 def _parameter_count(detector: Method) -> int | None:
     """Trained parameters of the torch modules that the detector holds; None where it holds none."""
+    networks = _networks(detector)
+    parameters = {id(p): p.numel() for network in networks for p in network.parameters()}
+    return sum(parameters.values()) if networks else None
+
+
+def _networks(detector: Method) -> list[nn.Module]:
+    """The torch modules that the detector holds."""
     import torch
 
-    modules = [value for value in vars(detector).values() if isinstance(value, torch.nn.Module)]
-    parameters = {id(p): p.numel() for module in modules for p in module.parameters()}
-    return sum(parameters.values()) if modules else None
+    return [value for value in vars(detector).values() if isinstance(value, torch.nn.Module)]
 
 
 def _precision(name: str) -> Precision:
