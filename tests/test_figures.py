@@ -22,6 +22,7 @@ from bench.cli.figures import figures
 from bench.errors import BenchError
 from bench.record import Record
 from bench.report.budget import auroc_by_steps, budgets
+from bench.report.choice import CHOICES, auroc_by_choice, choices
 from bench.report.curves import roc_curves, score_histogram, training_curves
 from bench.report.figures import COLUMN, PAGE, cost, critical_difference, heatmap, look, save, seed_spread
 from bench.report.selection import Selection, select
@@ -174,6 +175,37 @@ def test_cost_has_a_point_for_each_method_whose_cost_is_known(selection: Selecti
     assert (time.get_xscale(), parameters.get_xscale()) == ("log", "log")
     with pytest.raises(BenchError, match="and a cost"):
         cost(chosen(make_record()))
+
+
+def traced(label: str, last: float, best: float, by_batch: float | None = None, **job: Any) -> Record:
+    """A traced record with a better epoch before the last."""
+    end = {"epoch": 2, "auroc": last} | ({} if by_batch is None else {"auroc_by_batch": by_batch})
+    epochs = [{"epoch": 1, "auroc": best}, end]
+    return dataclasses.replace(
+        make_record(method=label, auroc=last, **job), cost={"steps": 9}, traced=True, epochs=epochs
+    )
+
+
+def test_what_the_test_set_can_choose_is_shown_beside_the_last_epoch_of_traced_records() -> None:
+    records = [
+        *(traced("a", 0.6, 0.8, 0.7, normal_class=name) for name in "12"),
+        *(traced("b", 0.5, 0.5, normal_class=name) for name in "12"),
+        *(make_record(method="a", auroc=0.9, normal_class=name, seed=1) for name in "12"),
+        traced("c", 0.5, 0.5, normal_class="1"),
+    ]
+    last, best, batch = CHOICES.values()
+    found = choices(chosen(*records))
+    assert found == {
+        "a": pytest.approx({last: 0.6, best: 0.8, batch: 0.7}),
+        "b": pytest.approx({last: 0.5, best: 0.5}),
+    }
+    figure = auroc_by_choice(chosen(*records))
+    assert legend(figure) == [last, best, batch]
+    assert [text.get_text() for text in drawn(figure).get_yticklabels()] == ["a", "b"]
+    points = [line for line in drawn(figure).lines if line.get_marker() not in ("None", None, "")]
+    assert [float(np.asarray(line.get_xdata())[0]) for line in points] == pytest.approx([0.6, 0.8, 0.7, 0.5, 0.5])
+    with pytest.raises(BenchError, match="bench run --trace"):
+        auroc_by_choice(chosen(make_record()))
 
 
 def test_the_same_method_trained_for_longer_is_one_line() -> None:

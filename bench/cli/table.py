@@ -17,8 +17,11 @@ def table(
     format_: Annotated[Literal["text", "markdown", "latex", "html", "csv", "json"], typer.Option("--format")] = "text",
     metric: options.Metric = "auroc",
     selection: Annotated[
-        Literal["last", "oracle", "both"],
-        typer.Option(help="The last epoch's figure, the best one by the test labels (of a run with --trace), or both."),
+        Literal["last", "oracle", "both", "every"],
+        typer.Option(
+            help="The last epoch's figure, the best one by the test labels (of a run with --trace), or both; every: "
+            "also that of test batches normalised by themselves."
+        ),
     ] = "last",
     published: Annotated[
         Literal["none", "own", "all"],

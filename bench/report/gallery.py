@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from bench.record import Arrays, Record
 from bench.report.budget import auroc_by_steps, budgets
+from bench.report.choice import auroc_by_choice, choices
 from bench.report.curves import roc_curves, score_histogram, training_curves
 from bench.report.figures import cost, heatmap, run_name, seed_spread
 from bench.report.pictures import extremes, reconstructions, recorded_dataset, sample_sheet
@@ -53,6 +54,9 @@ class Gallery:
         )
         yield Drawing(f"{part}-seeds", f"{part}: AUROC from seed to seed", partial(seed_spread, selection, labels))
         yield Drawing(f"{part}-cost", f"{part}: AUROC against what it costs", partial(cost, selection, labels))
+        if choices(selection, labels):
+            draw = partial(auroc_by_choice, selection, labels)
+            yield Drawing(f"{part}-choice", f"{part}: AUROC by what is chosen with the test set", draw)
         if budgets(selection, labels):
             yield Drawing(
                 f"{part}-steps", f"{part}: AUROC by training steps", partial(auroc_by_steps, selection, labels)

@@ -14,7 +14,7 @@ from bench.errors import BenchError
 from bench.record import Record
 from bench.report.selection import Selection
 
-Choice = Literal["last", "oracle", "both"]
+Choice = Literal["last", "oracle", "both", "every"]
 """Which figure of a record: after the last epoch, the best one by the test labels, or both and their difference."""
 
 MEAN = "mean"
@@ -125,13 +125,16 @@ class Series:
 def series(records: Iterable[Record], metric: str, choice: Choice, order: Sequence[str] = ()) -> list[Series]:
     """The lines for every label in the records: after the last epoch, by an oracle, or both and their difference.
 
+    ``every``: of traced records alone, the last epoch, the oracle, and the last epoch where test batches are normalised
+    by themselves.
+
     Raises BenchError for the oracle of another metric than the AUROC, which alone is traced.
     """
     if choice != "last" and metric != "auroc":
         raise BenchError(f"only the AUROC is traced, so --selection {choice} goes with --metric auroc alone")
 
     def last(record: Record) -> float | None:
-        return record.metrics.get(metric)
+        return record.metrics.get(metric) if record.traced or choice != "every" else None
 
     def oracle(record: Record) -> float | None:
         return record.oracle
@@ -139,8 +142,21 @@ def series(records: Iterable[Record], metric: str, choice: Choice, order: Sequen
     def gain(record: Record) -> float | None:
         return None if record.oracle is None else record.oracle - record.metrics[metric]
 
-    shown = {"last": ("last",), "oracle": ("oracle",), "both": ("last", "oracle", "gain")}[choice]
-    figures = {"last": ("", last), "oracle": (" (oracle)", oracle), "gain": (" (oracle − last)", gain)}
+    def by_batch(record: Record) -> float | None:
+        return record.by_batch
+
+    shown = {
+        "last": ("last",),
+        "oracle": ("oracle",),
+        "both": ("last", "oracle", "gain"),
+        "every": ("last", "oracle", "by batch"),
+    }[choice]
+    figures = {
+        "last": ("", last),
+        "oracle": (" (oracle)", oracle),
+        "gain": (" (oracle − last)", gain),
+        "by batch": (" (by batch)", by_batch),
+    }
     return [
         Series(label, label + figures[each][0], figures[each][1])
         for label in ordered({record.job.label for record in records}, order)
@@ -265,6 +281,8 @@ def _ledger_notes(records: Iterable[Record], choice: Choice) -> list[str]:
     notes = [*used, *published]
     if choice != "last":
         notes.append("oracle: the best test AUROC over epochs and candidates, which only the test labels can choose")
+        if choice == "every":
+            notes.append("by batch: batches of test images, in an order drawn by lot, normalised by themselves")
         if untraced:
             notes.append(f"{untraced} records have no trace to choose from; bench run --trace makes one")
     return notes

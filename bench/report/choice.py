@@ -1,0 +1,64 @@
+"""How much of an AUROC is choice: of the epoch by test labels, of test batches that are normalised by themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+
+from bench.errors import BenchError
+from bench.report.figures import COLUMN, LINE, PALETTE, STYLE, averaged, broken, with_legend
+from bench.report.selection import Selection
+from bench.report.tables import class_table
+
+CHOICES = {"": "last epoch", " (oracle)": "best epoch by test labels", " (by batch)": "last epoch, by batch"}
+"""What the lines of a table of every choice are called, after the label, and in a legend."""
+MARKERS = "o^s"
+
+
+def choices(selection: Selection, order: Sequence[str] = ()) -> dict[str, dict[str, float]]:
+    """By label, its mean AUROC over classes under each choice, of the seeds that are traced on every class."""
+    traced = [record for record in selection.records if record.traced]
+    if not traced:
+        return {}
+    table = class_table(dataclasses.replace(selection, records=traced), "auroc", order, choice="every")
+    row = table.cells[table.rows[-1]]
+    found: dict[str, dict[str, float]] = {}
+    for label in dict.fromkeys(record.job.label for record in traced):
+        means = {what: row[label + suffix].mean for suffix, what in CHOICES.items()}
+        known = {what: mean for what, mean in means.items() if mean is not None}
+        if len(known) > 1:
+            found[label] = known
+    return {label: found[label] for label in table.columns if label in found}
+
+
+@STYLE
+def auroc_by_choice(selection: Selection, order: Sequence[str] = ()) -> Figure:
+    """Each method's AUROC after its last epoch, at its best epoch by the test labels, and with the statistics of test
+    batches, where it normalises batches.
+
+    Raises BenchError where no method is traced on every class.
+    """
+    found = choices(selection, order)
+    if not found:
+        raise BenchError("no method is traced on every class; bench run --trace makes traces")
+    shown = [what for what in CHOICES.values() if any(what in each for each in found.values())]
+    figure, legend = with_legend(COLUMN, 0.5 + 1.7 * LINE * len(found), shown, 1, averaged(selection.classes))
+    axes = figure.subplots()
+    handles: dict[str, Artist] = {}
+    for row, means in enumerate(found.values()):
+        axes.plot([min(means.values()), max(means.values())], [row, row], color="0.7", linewidth=0.8, zorder=1)
+        for place, what in enumerate(CHOICES.values()):
+            if what in means:
+                marks = axes.plot(means[what], row, MARKERS[place], color=PALETTE[place], linestyle="none")
+                handles.setdefault(what, marks[0])
+    axes.set_yticks(range(len(found)), [broken(label, 1.9) for label in found])
+    axes.set_ylim(len(found) - 0.5, -0.5)
+    axes.tick_params("y", length=0)
+    axes.grid(axis="x", color="0.9")
+    axes.set_axisbelow(True)
+    axes.set_xlabel("AUROC")
+    legend([handles[what] for what in shown])
+    return figure
