@@ -81,3 +81,64 @@ def test_a_table_without_published_figures_is_refused(verify) -> None:  # type: 
     runner = CliRunner().invoke(app, ["verify", "9", "--results", "runs"])
     assert isinstance(runner.exception, BenchError)
     assert "there are some for: 1, 2, 3, 4, 5" in str(runner.exception)
+
+
+CAUSES = """
+[[experiment]]
+cause = "{cause}"
+says = "trained for longer"
+tables = ["2"]
+label = "shared_ae"
+results = "longer"
+selection = "{selection}"
+"""
+
+
+def test_a_difference_is_explained_by_the_records_that_come_nearest_or_by_none(verify, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    causes = tmp_path / "causes.toml"
+    causes.write_text("")
+    code, text = verify("2", "--explain", "--causes", str(causes))
+    assert code == 1
+    assert "of 1 that differ by more than 0.01: 0 explained, 0 in part, 1 unexplained" in text
+
+    causes.write_text(CAUSES.format(cause="budget", selection="last"))
+    published = OWN["mnist", "1"].auroc
+    for error, told in (
+        (-0.008, "1 explained, 0 in part, 0"),
+        (0.02, "0 explained, 1 in part, 0"),
+        (-0.04, "0 in part, 1"),
+    ):
+        Store(tmp_path / "longer").put(make_record(method="shared_ae", normal_class="1", auroc=published + error))
+        code, text = verify("2", "--explain", "--causes", str(causes))
+        assert told in text
+        assert "trained for longer" in text
+        assert ("1 by budget" in text) == (error != -0.04)
+    (reason,) = json.loads(verify("2", "--explain", "--causes", str(causes), "--json")[1])["explanations"]
+    assert (reason["verdict"], reason["auroc_there"]) == ("unexplained", pytest.approx(published - 0.04))
+
+
+def test_an_experiment_may_be_what_the_test_labels_or_the_test_batches_chose(verify, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    published = OWN["mnist", "1"].auroc
+    epochs = [{"epoch": 1, "auroc": published}, {"epoch": 2, "auroc": 0.5, "auroc_by_batch": published - 0.02}]
+    record = make_record(method="shared_ae", normal_class="1", auroc=0.5)
+    Store(tmp_path / "longer").put(dataclasses.replace(record, traced=True, epochs=epochs))
+    causes = tmp_path / "causes.toml"
+    for selection, cause, told in (
+        ("oracle", "epoch chosen by labels", "1 explained"),
+        ("by batch", "batch statistics", "1 in part"),
+    ):
+        causes.write_text(CAUSES.format(cause=cause, selection=selection))
+        text = verify("2", "--explain", "--causes", str(causes))[1]
+        assert told in text
+        assert f"1 by {cause}" in text
+
+
+def test_a_file_that_holds_no_experiments_is_refused(verify, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    from bench.errors import BenchError
+
+    causes = tmp_path / "causes.toml"
+    for text, said in ((CAUSES.format(cause="the moon", selection="last"), "cause"), ("][", "cannot be read")):
+        causes.write_text(text)
+        ended = CliRunner().invoke(app, ["verify", "--explain", "--causes", str(causes), "--results", "runs"])
+        assert isinstance(ended.exception, BenchError)
+        assert said in str(ended.exception)

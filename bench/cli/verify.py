@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +14,7 @@ from bench.terminal import echo
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bench.report.causes import Explanation
     from bench.report.claims import Claim
 
 
@@ -20,6 +22,12 @@ def verify(
     names: Annotated[list[str] | None, typer.Argument(help="Tables with published figures (default: all).")] = None,
     tolerance: options.Tolerance = 0.01,
     profile: options.Profile = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Then say why figures differ: which experiment comes nearer to them.")
+    ] = False,
+    causes: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The experiments (default: results/causes.toml).")
+    ] = None,
     as_json: options.Json = False,
     results: options.Results = None,
     data: options.Data = None,
@@ -27,15 +35,25 @@ def verify(
 ) -> None:
     """Hold the records against the published figures: what reproduces, what does not, what cannot be compared and why.
 
+    With --explain, every figure that differs gets the experiment whose records come nearest to it, or "unexplained".
     Exit code 1: something that can be compared does not reproduce.
     """
+    from bench.report.causes import explanations, read_causes
     from bench.report.claims import claims
-    from bench.report.request import read_records
+    from bench.report.request import REFERENCE, read_records
     from bench.workspace import open_workspace
 
     workspace = open_workspace(config, data, results)
+    file = causes or REFERENCE.parent / "causes.toml"
+    experiments = read_causes(file) if explain else []
     found = list(claims(read_records(workspace), workspace, names or [], profile))
-    echo(_as_json(found, tolerance) if as_json else _as_text(found, tolerance))
+    why = explanations(found, experiments, file.parent, workspace, tolerance) if explain else []
+    if as_json:
+        echo(_as_json(found, why, tolerance))
+    else:
+        echo(_as_text(found, tolerance))
+        if explain:
+            echo("\n" + _explained(why, tolerance))
     if any(claim.verdict(tolerance) == "differs" for claim in found):
         raise typer.Exit(1)
 
@@ -54,7 +72,7 @@ def _as_text(found: Sequence[Claim], tolerance: float) -> str:
             claim.label,
             f"{claim.cell.mean:.3f} ({len(claim.cell.values)})",
             f"{claim.figure.auroc:.3f}" + ("" if claim.figure.kind == "printed" else " ‡"),
-            f"{claim.difference:+.3f}".replace("-", "−"),
+            _signed(claim.difference),
             claim.verdict(tolerance),
         )
         for claim in compared
@@ -70,7 +88,45 @@ def _as_text(found: Sequence[Claim], tolerance: float) -> str:
     return "\n".join(lines)
 
 
-def _as_json(found: Sequence[Claim], tolerance: float) -> str:
+def _explained(why: Sequence[Explanation], tolerance: float) -> str:
+    from collections import Counter
+
+    from tabulate import tabulate
+
+    rows = [
+        (
+            each.claim.figure.table,
+            each.claim.figure.suite,
+            each.claim.figure.normal_class,
+            each.claim.label,
+            _signed(each.claim.difference),
+            each.verdict(tolerance),
+            each.experiment.cause if each.experiment else "",
+            each.experiment.says if each.experiment else "",
+            f"{each.auroc:.3f}" if each.experiment else "",
+            _signed(each.left) if each.experiment else "",
+        )
+        for each in why
+    ]
+    headers = ["table", "suite", "class", "method", "Δ", "", "nearest by", "which is", "AUROC there", "Δ there"]
+    counted = Counter(each.verdict(tolerance) for each in why)
+    causes = Counter(
+        each.experiment.cause for each in why if each.experiment and each.verdict(tolerance) != "unexplained"
+    )
+    lines = [tabulate(rows, headers=headers, disable_numparse=True), ""] if rows else []
+    lines.append(
+        f"of {len(why)} that differ by more than {tolerance:g}: "
+        + ", ".join(f"{counted[verdict]} {verdict}" for verdict in ("explained", "in part", "unexplained"))
+    )
+    lines += [f"  {count:4} by {cause}" for cause, count in causes.most_common()]
+    return "\n".join(lines)
+
+
+def _signed(difference: float | None) -> str:
+    return "" if difference is None else f"{difference:+.3f}".replace("-", "−")
+
+
+def _as_json(found: Sequence[Claim], why: Sequence[Explanation], tolerance: float) -> str:
     facts = [
         {
             **vars(claim.figure),
@@ -83,4 +139,15 @@ def _as_json(found: Sequence[Claim], tolerance: float) -> str:
         }
         for claim in found
     ]
-    return json.dumps({"tolerance": tolerance, "claims": facts}, indent=1, ensure_ascii=False)
+    reasons = [
+        {
+            **vars(each.claim.figure),
+            "label": each.claim.label,
+            "verdict": each.verdict(tolerance),
+            "experiment": each.experiment.model_dump() if each.experiment else None,
+            "auroc_there": each.auroc if each.experiment else None,
+        }
+        for each in why
+    ]
+    told = {"tolerance": tolerance, "claims": facts, **({"explanations": reasons} if why else {})}
+    return json.dumps(told, indent=1, ensure_ascii=False)

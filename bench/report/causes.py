@@ -1,0 +1,131 @@
+"""Why figures differ from published ones: experiments whose records come nearer to them, or do not.
+
+A file of experiments (``results/causes.toml``) says what might be the cause of which differences, and which records
+show it. What they show is read from those records, never from the file.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from bench.config import Model
+from bench.errors import BenchError
+from bench.record import Record
+from bench.report.claims import Claim
+from bench.report.request import NoRecords, selections
+from bench.report.tables import MEAN, Cell, Choice, class_table
+from bench.store import Store
+from bench.workspace import Workspace
+
+TABLES: dict[str, Choice] = {"last": "last", "oracle": "oracle", "by batch": "every"}
+"""The table that shows a selection."""
+PART = 0.5
+"""Share of a difference that an experiment has to take away to explain a part of it."""
+
+
+class Experiment(Model):
+    """A possible cause of differences in one table, and the records that tell whether it is one."""
+
+    cause: Literal["budget", "epoch chosen by labels", "batch statistics", "protocol", "preprocessing", "reading"]
+    says: str
+    """What was done otherwise, in a few words."""
+    tables: list[str]
+    label: str
+    """The method as our table shows it."""
+    results: str = "reference"
+    """Folder of the records, beside the file."""
+    profile: str | None = None
+    by: str = ""
+    """The spec of the records; empty: ``label``."""
+    suite: str = ""
+    """Where the records are of another suite than the claim: which."""
+    selection: Literal["last", "oracle", "by batch"] = "last"
+
+
+class Causes(Model):
+    """A file of experiments."""
+
+    experiment: tuple[Experiment, ...] = ()
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A claim that differs, and the experiment that comes nearest to the published figure; None where none does."""
+
+    claim: Claim
+    experiment: Experiment | None = None
+    auroc: float = 0.0
+    """What the experiment has for the class."""
+
+    @property
+    def left(self) -> float:
+        """The experiment's AUROC − the published one."""
+        return self.auroc - self.claim.figure.auroc
+
+    def verdict(self, tolerance: float) -> Literal["explained", "in part", "unexplained"]:
+        """``explained`` where the experiment is within the tolerance, ``in part`` where it leaves half of the gap."""
+        if self.experiment is None:
+            return "unexplained"
+        if round(abs(self.left), 6) <= tolerance:
+            return "explained"
+        assert self.claim.difference is not None
+        return "in part" if abs(self.left) <= PART * abs(self.claim.difference) else "unexplained"
+
+
+def read_causes(file: Path) -> Sequence[Experiment]:
+    """The experiments in a file. Raises BenchError where it is not there or holds something else."""
+    try:
+        return Causes.model_validate(tomllib.loads(file.read_text(encoding="utf-8"))).experiment
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise BenchError(f"experiments {file} cannot be read: {error}; name another file with --causes") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BenchError(f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def explanations(
+    claims: Iterable[Claim], experiments: Sequence[Experiment], folder: Path, workspace: Workspace, tolerance: float
+) -> list[Explanation]:
+    """For each claim that differs by more than the tolerance, what explains it best. ``folder`` holds the results."""
+    shown = _Shown(folder, workspace)
+    found = []
+    for claim in claims:
+        if claim.verdict(tolerance) == "differs":
+            fit = [e for e in experiments if claim.figure.table in e.tables and claim.label == e.label]
+            tried = [Explanation(claim, each, auroc) for each in fit if (auroc := shown(each, claim)) is not None]
+            found.append(min(tried, key=lambda each: abs(each.left), default=Explanation(claim)))
+    return found
+
+
+class _Shown:
+    """Reads what experiments have, each folder once."""
+
+    def __init__(self, folder: Path, workspace: Workspace) -> None:
+        self._folder = folder
+        self._workspace = workspace
+        self._records: dict[str, list[Record]] = {}
+
+    def __call__(self, experiment: Experiment, claim: Claim) -> float | None:
+        """The experiment's AUROC for the claim's class; None where it has no records of that class."""
+        results, label = experiment.results, experiment.by or experiment.label
+        if results not in self._records:
+            self._records[results] = Store(self._folder / results).records()[0]
+        own = [record for record in self._records[results] if record.job.label == label]
+        suite = experiment.suite or claim.figure.suite
+        try:
+            chosen, _ = selections(suite, own, self._workspace, experiment.profile)
+        except NoRecords:
+            return None
+        (selection,) = chosen.values()
+        table = class_table(selection, "auroc", choice=TABLES[experiment.selection])
+        column = label + ("" if experiment.selection == "last" else f" ({experiment.selection})")
+        row = MEAN if claim.figure.normal_class == MEAN else claim.figure.normal_class
+        if row in table.partial:
+            return None
+        return table.cells.get(row, {}).get(column, Cell()).mean
