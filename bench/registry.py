@@ -54,6 +54,8 @@ class Registry:
         self.plugins: dict[str, Plugin] = {}
         for folder in package_folders(f"bench.{kind}s"):
             self._add_folder(folder, f"bench.{kind}s")
+            for family in sorted(file.parent for file in folder.glob("*/__init__.py")):
+                self._add_folder(family, f"bench.{kind}s.{family.name}")
         for folder in folders:
             if not folder.is_dir():
                 raise BenchError(f"plugin folder {folder} does not exist (bench.toml: plugins.{kind}s)")

@@ -77,7 +77,8 @@ def waits(given: Given) -> dict[str, Any]:
     import torch
 
     from bench import training
-    from bench.methods import _image_network, deep_svdd
+    from bench.methods import _image_network
+    from bench.methods.paper import deep_svdd
 
     def guarded(step: Any) -> Any:
         def called(*arguments: Any) -> Any:

@@ -1,1 +1,1 @@
-"""One file a method; its name is the file's name. Files whose names start with _ are shared parts."""
+"""One file a method, whose name is the file's, in a folder for its family. What methods share starts with _."""

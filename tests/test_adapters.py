@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 from bench.errors import BenchError, PluginUnavailable
 from bench.method import FitContext, Images, Method
 from bench.methods._adapter import constructor
-from bench.methods.pyod import OTHER_TEST_IMAGES
+from bench.methods.adapters.pyod import OTHER_TEST_IMAGES
 from bench.metrics import auroc
 from bench.registry import Registry
 from bench.specs import parse_spec

@@ -15,12 +15,12 @@ from bench.method import Epoch, FitContext, Method
 from bench.methods._adversarial import Discriminator, FreshStart, real_against_fake
 from bench.methods._dcgan import FromVector, ToVector
 from bench.methods._lenet import LeNet, LeNetDecoder
-from bench.methods.deep_svdd import DeepSVDD
-from bench.methods.ganomaly import GANomaly
-from bench.methods.ganomaly import Generator as GANomalyGenerator
-from bench.methods.skip_ganomaly import Generator as SkipGenerator
-from bench.methods.skip_ganomaly import SkipGANomaly
-from bench.methods.vae import VAE, kl, negative_log_likelihood
+from bench.methods.paper.deep_svdd import DeepSVDD
+from bench.methods.paper.ganomaly import GANomaly
+from bench.methods.paper.ganomaly import Generator as GANomalyGenerator
+from bench.methods.paper.skip_ganomaly import Generator as SkipGenerator
+from bench.methods.paper.skip_ganomaly import SkipGANomaly
+from bench.methods.paper.vae import VAE, kl, negative_log_likelihood
 from bench.registry import Registry
 from bench.specs import parse_spec
 from bench.testing.images import TEST, auroc_of, lit

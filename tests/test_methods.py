@@ -16,10 +16,10 @@ from bench.datasets.digits import Digits
 from bench.errors import BenchError
 from bench.images import symmetric
 from bench.method import Epoch, FitContext, Method
-from bench.methods import shared_ae
 from bench.methods._ede import Networks
-from bench.methods.ocsvm import OneClassSVM
-from bench.methods.shared_ae import SharedAE
+from bench.methods.paper import shared_ae
+from bench.methods.paper.ocsvm import OneClassSVM
+from bench.methods.paper.shared_ae import SharedAE
 from bench.metrics import auroc
 from bench.registry import Registry
 from bench.specs import parse_spec

@@ -253,7 +253,7 @@ def test_a_parameter_without_default_must_be_given(project: Project) -> None:
 
 def test_every_plugin_of_the_project_can_be_loaded() -> None:
     methods, datasets = Registry("method"), Registry("dataset")
-    assert {name for name in methods.names() if Path(str(methods.find(name).file)).parent.name == "methods"}
+    assert {name for name in methods.names() if Path(str(methods.find(name).file)).parent.name == "controls"}
     for registry in (methods, datasets):
         for name in registry.names():
             if not registry.find(name).problem:

@@ -13,7 +13,7 @@ from torch import nn
 
 from bench.method import FitContext, Images
 from bench.methods._validation import BestEpoch, held_out
-from bench.methods.shared_ae import SharedAE
+from bench.methods.paper.shared_ae import SharedAE
 from bench.testing.images import lit
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -1,0 +1,1 @@
+"""What a detector has to beat: detectors of a few lines."""

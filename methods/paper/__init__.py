@@ -1,0 +1,1 @@
+"""The methods of the shared-autoencoder paper whose figures it measures itself by, and its own."""
