@@ -1,4 +1,4 @@
-"""Makes what this folder holds besides records, from the records alone, and fills the tables into the two READMEs.
+"""Makes what this folder holds besides records, from the records alone, and fills the tables into the pages.
 
 Run it as ``python results/make.py`` after a run into results/reference.
 """
@@ -62,3 +62,4 @@ if __name__ == "__main__":
     bench("report", "--out", "report.html")
     fill(HERE / "README.md")
     fill(HERE.parent / "README.md")
+    fill(HERE.parent / "docs/shared-ae.md")

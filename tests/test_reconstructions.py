@@ -31,9 +31,9 @@ GAN = "width=8,latent=16,batch_size=16,lr=1e-3,epochs=8"
 NETWORKS = {
     "autoencoder": f"autoencoder({SMALL})",
     "vae": f"vae({SMALL})",
-    "shared_ae": f"shared_ae({SMALL})",
-    "shared_ae, one EDE": f"shared_ae({SMALL},variant='one_ede')",
-    "shared_ae, two EDEs": f"shared_ae({SMALL},variant='two_ede')",
+    "shared_ae": f"shared_ae({SMALL},alpha=1)",
+    "shared_ae, one EDE": f"shared_ae({SMALL},alpha=1,variant='one_ede')",
+    "shared_ae, two EDEs": f"shared_ae({SMALL},alpha=1,variant='two_ede')",
     "ganomaly": f"ganomaly({GAN})",
     "skip_ganomaly": f"skip_ganomaly({GAN})",
 }

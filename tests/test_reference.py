@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shutil
 from collections import defaultdict
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
 import pytest
 from cli import Bench
 
+from bench.record import Record
 from bench.report.published import of_table
+from bench.store import Store
 
 RESULTS = Path(__file__).parent.parent / "results"
-RECORDS = sorted(RESULTS.glob("*/*/*/*/*.json"))
+FOLDERS = sorted(path.name for path in RESULTS.iterdir() if path.is_dir() and path.name != "figures")
 
 
-def recorded(pattern: str) -> list[dict[str, Any]]:
-    """The committed records whose paths below the results match."""
-    return [json.loads(path.read_bytes()) for path in sorted(RESULTS.glob(pattern))]
+@functools.cache
+def recorded(folder: str) -> list[Record]:
+    """The committed records of a folder, loose and packed, each of which can be read."""
+    records, unreadable = Store(RESULTS / folder).records()
+    assert records
+    assert not unreadable
+    return records
 
 
 @pytest.mark.parametrize(("command", "file"), [("table all", "tables.txt"), ("verify", "verify.txt")])
@@ -38,31 +44,32 @@ def test_a_page_shows_what_the_records_make(bench: Bench, page: str) -> None:
     text = (RESULTS.parent / page).read_text(encoding="utf-8")
     blocks = re.findall(r"<!-- bench (.*?) -->\n((?:.+\n)*)\n", text)
     assert blocks
-    shutil.copy(RESULTS / "tables.toml", bench.folder / "bench.toml")  # these commands have a --config already
     for arguments, shown in blocks:
-        asked, _, results = arguments.replace("--config tables.toml", "").partition("--results")
-        folder = RESULTS / (results.split() or ["reference"])[0]
-        printed = bench(*asked.split(), *results.split()[1:], "--results", str(folder)).stdout.splitlines()
+        words = arguments.split()
+        options = {name: words[words.index(name) + 1] for name in ("--config", "--results") if name in words}
+        asked = [word for word in words if word not in options and word not in options.values()]
+        # the working folder's, as these commands have a --config already
+        shutil.copy(RESULTS / options.get("--config", "tables.toml"), bench.folder / "bench.toml")
+        folder = RESULTS / options.get("--results", "reference")
+        printed = bench(*asked, "--results", str(folder)).stdout.splitlines()
         lines = [line for line in shown.splitlines() if not line.startswith("```")]
         assert lines == ["No records yet."] if not printed else lines and set(lines) <= set(printed)
 
 
-def test_no_record_names_a_folder_of_the_machine_that_made_it() -> None:
-    assert RECORDS
-    for path in RECORDS:
-        provenance = json.dumps(json.loads(path.read_bytes())["provenance"])
-        assert not re.search(r"/(tmp|home|opt|root|work|Users)/", provenance), path
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_no_record_names_a_folder_of_the_machine_that_made_it(folder: str) -> None:
+    for record in recorded(folder):
+        assert not re.search(r"/(tmp|home|opt|root|work|Users)/", json.dumps(record.provenance)), record.job.key
 
 
 def test_the_means_of_development_and_held_out_classes_are_those_of_the_records() -> None:
     """The account says that the study of readings did not flatter the method that it chose."""
     found: dict[tuple[str, str, bool], list[float]] = defaultdict(list)
     development = {"5", "6", "7", "8", "9", "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"}
-    for record in recorded("reference/*/*/shared_ae/*.json"):
-        job = record["job"]
-        if (job["dataset"], job["protocol"]) != ("mnist", "holdout_80_20"):
-            where = (job["dataset"], job["label"], job["normal_class"] in development)
-            found[where].append(record["metrics"]["auroc"])
+    for record in recorded("reference"):
+        job = record.job
+        if job.method == "shared_ae" and (job.dataset, job.protocol) != ("mnist", "holdout_80_20"):
+            found[job.dataset, job.label, job.normal_class in development].append(record.metrics["auroc"])
     means = [
         f"{mean(found[dataset, label, chosen_on]):.3f}"
         for dataset, label in (("mnist", "shared_ae"), ("mnist", "shared_ae(variant='one_ede')"))
@@ -80,17 +87,19 @@ def test_the_account_counts_the_digits_on_which_deep_svdd_differs_from_its_autho
     published = {
         digit: figure.auroc for (suite, digit), figure in of_table("2")["Deep-SVDD"].items() if suite == "mnist"
     }
-    found = recorded("paper_profile/mnist/*/deep_svdd/*.json")
-    apart = [abs(each["metrics"]["auroc"] - published[each["job"]["normal_class"]]) > 0.01 for each in found]
+    found = [
+        each for each in recorded("paper_profile") if (each.job.dataset, each.job.method) == ("mnist", "deep_svdd")
+    ]
+    apart = [abs(each.metrics["auroc"] - published[each.job.normal_class]) > 0.01 for each in found]
     assert (len(apart), sum(apart)) == (10, 8)
     assert "eight of ten digits differ" in (RESULTS / "README.md").read_text(encoding="utf-8")
 
 
 def test_what_statistics_for_each_pass_are_worth_is_what_the_study_holds() -> None:
     found: dict[str, list[float]] = defaultdict(list)
-    for record in recorded("study/*/*/*/*.json"):
-        if record["job"]["profile"] == "cpu":
-            found[record["job"]["label"]].append(record["metrics"]["auroc"])
+    for record in recorded("study"):
+        if record.job.profile == "cpu":
+            found[record.job.label].append(record.metrics["auroc"])
     by_blend, per_pass = found["shared_ae(statistics='blend')"], found["shared_ae"]
     assert len(by_blend) == len(per_pass) == 10
     page = (RESULTS.parent / "docs/methods.md").read_text(encoding="utf-8")
@@ -103,9 +112,9 @@ def test_the_account_shows_skip_ganomaly_by_steps_as_its_trace_has_it() -> None:
         r"^\| (steps|2|8) \| (.+) \|$", page.split("### Skip-GANomaly by steps")[1], re.MULTILINE
     )[:3]
     steps = [int(count.replace(",", "")) for count in header[1].split(" | ")]
-    found = recorded("skip_ganomaly_by_steps/*/*/*/*.json")
-    curves = {record["job"]["normal_class"]: record["epochs"] for record in found}
-    each = found[0]["cost"]["steps"] // len(found[0]["epochs"])
+    found = recorded("skip_ganomaly_by_steps")
+    curves = {record.job.normal_class: record.epochs for record in found}
+    each = found[0].cost["steps"] // len(found[0].epochs)
     assert steps[-1] == 10_000
     for digit, figures in rows:
         assert figures.split(" | ") == [f"{curves[digit][count // each - 1]['auroc']:.3f}" for count in steps]
@@ -113,15 +122,15 @@ def test_the_account_shows_skip_ganomaly_by_steps_as_its_trace_has_it() -> None:
 
 def test_the_account_names_every_processor_that_made_a_record() -> None:
     page = (RESULTS / "README.md").read_text(encoding="utf-8")
-    for processor in {json.loads(path.read_bytes())["provenance"]["cpu"] for path in RECORDS}:
+    for processor in {record.provenance["cpu"] for folder in FOLDERS for record in recorded(folder)}:
         model = re.search(r"family \d+, model \d+", processor)
         assert (model[0] if model else processor) in page
 
 
 def test_the_study_of_readings_shows_what_its_records_hold() -> None:
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for record in recorded("readings/*/*/*/*.json"):
-        found[record["job"]["label"]][record["job"]["dataset"]].append(record["metrics"]["auroc"])
+    for record in recorded("readings"):
+        found[record.job.label][record.job.dataset].append(record.metrics["auroc"])
     text = (RESULTS.parent / "docs/shared-ae.md").read_text(encoding="utf-8")
     row = re.compile(r"^\| \W*`(.+?)`.*? \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", re.MULTILINE)
     shown = {label: [float(figure) for figure in figures] for label, *figures in row.findall(text)}
