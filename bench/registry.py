@@ -264,4 +264,7 @@ def _checked(spec: Spec, key: str, value: Value, wanted: Field) -> Value:
         raise BenchError(f"{spec.name}: {key}={value!r} is not usable; it should be {', or '.join(reasons)}") from None
     except PydanticUserError as error:
         raise BenchError(f"{spec.name}: the type of parameter {key} cannot be checked: {error}") from error
+    for mark in typing.get_args(wanted.type) if typing.get_origin(wanted.type) is typing.Annotated else ():
+        if hasattr(mark, "canonical"):  # a value that stands for something else, as a file for its content
+            checked = mark.canonical(checked)
     return checked
