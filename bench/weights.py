@@ -1,9 +1,9 @@
 """Files of pretrained weights: named by their content, found, checked and loaded. A job downloads nothing.
 
-A method declares ``weights: Weights = ""`` and calls ``backbone``. A user names a file, ``weights='vgg19.pth'``: a state
-dict as torch or safetensors write it. In specs, keys and records it stands as ``vgg19.pth#`` and the beginning of its
-sha256, so that a record tells which weights it used and not where somebody keeps them. Where none is named, the weights
-are torchvision's own, from torch's cache.
+A method declares ``weights: Weights = ""`` and calls ``backbone``. A user names a file, ``weights='vgg19.pth'``, with a
+state dict as torch or safetensors write it. In specs, keys and records its name stands with the beginning of its
+sha256, ``vgg19.pth#…``, so that a record tells which weights it used and not where somebody keeps them. Where none is
+named, the weights are torchvision's own, from torch's cache.
 """
 
 from __future__ import annotations
