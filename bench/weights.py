@@ -49,19 +49,23 @@ Weights = Annotated[str, _NamedByContent()]
 """Type of a hyperparameter that names a file of weights; empty: torchvision's own."""
 
 
-def backbone(name: str, weights: str) -> nn.Module:
-    """A network of torchvision's with pretrained weights, for evaluation alone: no gradient reaches them.
+def backbone(name: str, weights: str, part: str = "") -> nn.Module:
+    """A network of torchvision's with pretrained weights, or a part of it, for evaluation: no gradient reaches them.
 
     Raises BenchError where the file is not on the machine, is another one, or is of another network.
     """
+    import torch
     import torchvision
 
-    network: nn.Module = torchvision.models.get_model(name, weights=None)
+    with torch.device("meta"):  # nothing is drawn that the file holds anyway
+        network: nn.Module = torchvision.models.get_model(name, weights=None).get_submodule(part)
     path = _find(weights) if weights else _cached(name)
-    absent, strange = network.load_state_dict(_state(path), strict=False)
-    if absent or strange:
-        first = ", ".join([*(f"no {each}" for each in absent[:2]), *(f"a {each}" for each in strange[:2])])
-        raise BenchError(f"weights {path} are not those of {name}: they have {first}")
+    start = f"{part}." if part else ""
+    state = {key.removeprefix(start): value for key, value in _state(path).items() if key.startswith(start)}
+    try:
+        network.load_state_dict(state, assign=True)
+    except RuntimeError as error:
+        raise BenchError(f"weights {path} are not those of {name}: {str(error).splitlines()[-1].strip()}") from error
     return network.eval().requires_grad_(False)
 
 

@@ -76,13 +76,14 @@ class ImageNetwork(EpochMethod, Generic[Networks]):
         self.device = context.device
         with seeded(context):
             self.networks: Networks = self.build(images.shape[3])
-            initialise(self.networks)
+            self.draw()
         to_device(self.networks, context)
         self.passes = PassStatistics(self.networks) if self.statistics == "per_pass" else None
         self.unsettled: Images | None
         images = resized(images, self.image_size)
         images, unseen = held_out(images, self.validation, context) if self.validation else (images, None)
         self.unsettled = images
+        self.begin(images)
         best = BestEpoch(self.networks)
         for epoch in train(
             self.networks,
@@ -104,6 +105,13 @@ class ImageNetwork(EpochMethod, Generic[Networks]):
                 self._settle_now()
             yield epoch
         self._settle_now()
+
+    def draw(self) -> None:
+        """Draw the first weights of the networks that were built."""
+        initialise(self.networks)
+
+    def begin(self, images: Images) -> None:
+        """Take from the sized training images what training needs beside batches of them."""
 
     def settle(self, images: Images) -> None:
         """Take from the sized training images what scoring needs beside the weights: after training, and before the

@@ -245,7 +245,7 @@ def _split_facts(split: Split, job: Job, dataset: PreparedDataset) -> dict[str, 
 def _parameter_count(detector: Method) -> int | None:
     """Trained parameters of the torch modules that the detector holds; None where it holds none."""
     networks = _networks(detector)
-    parameters = {id(p): p.numel() for network in networks for p in network.parameters()}
+    parameters = {id(p): p.numel() for network in networks for p in network.parameters() if p.requires_grad}
     return sum(parameters.values()) if networks else None
 
 
