@@ -165,6 +165,7 @@ def test_whatever_is_damaged_in_an_archive_is_named_and_the_rest_is_read(tmp_pat
                 assert roc_auc_score(ranks["labels"], ranks["scores"]) == record.metrics["auroc"]
 
 
+@pytest.mark.slow
 def test_a_packed_run_is_gone_on_with_shown_and_done_again(undisturbed: Bench, bench: Bench) -> None:
     shutil.copytree(undisturbed.store.folder, bench.store.folder)
     table = bench("table", "digits").stdout

@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 
+from bench.config import load_config
 from bench.errors import BenchError
 from bench.execution.messages import Outcome, Task
 from bench.execution.slots import find_slots
@@ -68,6 +69,7 @@ OF_STEPS = {"steps_ask_the_host_nothing", "steps_stay_on_their_device", "replaye
 """Promises of methods that train in epochs, and of those that do it in the harness's loop."""
 NETWORKS = ("autoencoder", "shared_ae", "deep_svdd", "vae", "ganomaly", "skip_ganomaly")
 CONTROLS = ("ocsvm", "mean_image", "pca", "knn")
+MOST = len(CHECKS)
 RECONSTRUCTING = ("autoencoder", "shared_ae", "vae", "ganomaly", "skip_ganomaly", "pca")
 
 Check = Callable[[str], dict[str, Verdict]]
@@ -149,6 +151,14 @@ def test_every_check_has_a_plugin_that_fails_it_and_every_plugin_is_tried() -> N
     assert set(FAULTS.values()) == set(CHECKS)
     files = {file.stem for file in PLUGINS.glob("[!_]*.py")}
     assert files == {*FAULTS, *SOUND}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", load_config().groups["rivals"])
+def test_the_rivals_pass(spec: str, checked: Check) -> None:
+    verdicts = checked(spec)
+    assert not failed(verdicts)
+    assert sum(verdict.ending == "ok" for verdict in verdicts.values()) >= MOST - (9 if spec == "kde" else 1)
 
 
 @pytest.mark.parametrize("spec", [*NETWORKS, *CONTROLS])

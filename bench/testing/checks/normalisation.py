@@ -64,7 +64,7 @@ def _compared() -> Iterator[list[float]]:
         if norm.running_mean is None or norm.running_var is None:
             return None
         x = inputs[0].float()
-        variance, mean = torch.var_mean(x, dim=[d for d in range(x.dim()) if d != 1])
+        variance, mean = torch.var_mean(x.detach(), dim=[d for d in range(x.dim()) if d != 1])
         wider = torch.maximum(variance, norm.running_var) + norm.eps
         gaps.append(float(((mean - norm.running_mean).abs() / wider.sqrt()).mean()))
         return nn.functional.batch_norm(x, mean, variance, norm.weight, norm.bias, eps=norm.eps).to(output.dtype)
