@@ -80,7 +80,7 @@ class SharedAE(EncoderDecoderMethod[Networks]):
     stop_gradient: Literal["none", "target", "second", "fake", "fake1"] = "none"
     second_latent: Literal["z", "z2"] = "z"
     norm: Literal["l1", "l2", "mse"] = "l1"
-    alpha: NotNegative = 1.0
+    alpha: NotNegative = 0.03
     beta: NotNegative = 1.0
     omega1: Part = 0.5
     schedule_power: NotNegative = 1.0
