@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from bench.errors import BenchError, RecordUnreadable
 from bench.files import write_whole
 from bench.metrics import figures
-from bench.record import Arrays, Record
+from bench.record import Arrays, Record, require_one_length
 
 BEGINNING = (1980, 1, 1, 0, 0, 0)
 """The time of every member, so that the same records make the same archive."""
@@ -62,8 +62,7 @@ class Archive:
             with np.load(io.BytesIO(split)) as file:
                 arrays = {"labels": file["labels"], "indices": file["indices"]}
             arrays["scores"] = np.load(io.BytesIO(ranks)).astype(np.int64)
-            if len({len(array) for array in arrays.values()}) != 1:
-                raise ValueError("scores, labels and indices are not of one length")
+            require_one_length(arrays)
         except (ValueError, KeyError, zipfile.BadZipFile) as error:
             raise RecordUnreadable(f"{place} in archive {self.path} holds no scores: {error}") from error
         return arrays

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError, DataMissing
+from bench.files import sha256
 
 FORMAT = 1
 """Version of the prepared arrays; another number prepares anew."""
@@ -184,7 +185,7 @@ def open_prepared(folder: Path) -> PreparedDataset:
 def verify(prepared: PreparedDataset) -> None:
     """Read every prepared array and compare it with its recorded checksum. Raises BenchError, naming the file."""
     for file, facts in _read_meta(prepared.folder / "meta.json")["files"].items():
-        if _sha256(prepared.folder / file) != facts["sha256"]:
+        if sha256(prepared.folder / file) != facts["sha256"]:
             raise BenchError(
                 f"prepared array {prepared.folder / file} was altered: its sha256 is not the recorded "
                 f"{facts['sha256'][:16]}…; {_again(prepared.folder)}"
@@ -210,11 +211,6 @@ def _stamp(spec: str, root: Path, files: Sequence[Path]) -> str:
     return hashlib.sha256(json.dumps([FORMAT, spec, facts]).encode()).hexdigest()[:12]
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _write(content: LabelledImages, name: str, spec: str, folder: Path) -> None:
     """Write the arrays under a temporary name, then rename the whole folder: two runs may prepare at once."""
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}")
@@ -229,7 +225,7 @@ def _write(content: LabelledImages, name: str, spec: str, folder: Path) -> None:
                 np.save(out, np.ascontiguousarray(array))
                 out.flush()
                 os.fsync(out.fileno())
-            files[file] = {"bytes": (temporary / file).stat().st_size, "sha256": _sha256(temporary / file)}
+            files[file] = {"bytes": (temporary / file).stat().st_size, "sha256": sha256(temporary / file)}
         classes = list(content.classes)
         superclasses = list(content.superclasses) if content.superclasses is not None else None
         identity = [classes, superclasses, {file: facts["sha256"] for file, facts in files.items()}]

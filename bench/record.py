@@ -38,6 +38,12 @@ def ranked(arrays: Arrays) -> bool:
     return bool(np.issubdtype(arrays["scores"].dtype, np.integer))
 
 
+def require_one_length(arrays: Arrays) -> None:
+    """Raise ValueError where there are not as many scores as labels and indices; KeyError where one is absent."""
+    if len({len(arrays[name]) for name in ("scores", "labels", "indices")}) != 1:
+        raise ValueError("scores, labels and indices are not of one length")
+
+
 @dataclass(frozen=True)
 class Record:
     """What one job left behind."""

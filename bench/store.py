@@ -31,7 +31,7 @@ from bench.archive import Archive, Content, write_archive
 from bench.errors import BenchError, RecordUnreadable
 from bench.files import write_whole
 from bench.jobs import Job
-from bench.record import Arrays, Record
+from bench.record import Arrays, Record, require_one_length
 
 LEFTOVER_SECONDS = 3600.0
 """How old a half written file must be to count as left behind."""
@@ -128,8 +128,7 @@ class Store:
         try:
             with np.load(io.BytesIO(compressed)) as file:
                 arrays = {name: file[name] for name in file.files}
-            if len({len(arrays[name]) for name in ("scores", "labels", "indices")}) != 1:
-                raise ValueError("scores, labels and indices are not of one length")
+            require_one_length(arrays)
         except (ValueError, KeyError, OSError, TypeError, zipfile.BadZipFile) as error:
             raise RecordUnreadable(
                 f"scores {path} hold no scores: {error}; run the job again with --rerun all"

@@ -9,7 +9,6 @@ named, the weights are torchvision's own, from torch's cache.
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from bench.errors import BenchError
+from bench.files import sha256
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -40,9 +40,8 @@ class _NamedByContent:
         path = Path(value).expanduser().resolve()
         if not path.is_file():
             raise BenchError(f"weights={value!r}: there is no such file; name a state dict of torch or safetensors")
-        known = [file for file in os.environ.get(FILES, "").split(os.pathsep) if file]
-        os.environ[FILES] = os.pathsep.join(dict.fromkeys([*known, str(path)]))
-        return f"{path.name}#{_sha256(path, path.stat().st_mtime_ns)[:DIGITS]}"
+        os.environ[FILES] = os.pathsep.join(dict.fromkeys([*_named(), str(path)]))
+        return f"{path.name}#{_checksum(path)[:DIGITS]}"
 
 
 Weights = Annotated[str, _NamedByContent()]
@@ -73,7 +72,7 @@ def _find(weights: str) -> Path:
     """The file that a canonical name means."""
     name, _, checksum = weights.partition("#")
     for path in _candidates(name):
-        if path.is_file() and _sha256(path, path.stat().st_mtime_ns).startswith(checksum):
+        if path.is_file() and _checksum(path).startswith(checksum):
             return path
     raise BenchError(
         f"weights {name} with the checksum {checksum}… are not on this machine; "
@@ -82,8 +81,7 @@ def _find(weights: str) -> Path:
 
 
 def _candidates(name: str) -> Iterator[Path]:
-    named = (Path(file) for file in os.environ.get(FILES, "").split(os.pathsep) if file)
-    yield from (path for path in named if path.name == name)
+    yield from (path for path in map(Path, _named()) if path.name == name)
     yield _cache() / name
 
 
@@ -101,7 +99,7 @@ def _cached(name: str) -> Path:
             f"python -c \"from torchvision.models import get_model; get_model('{name}', weights='IMAGENET1K_V1')\"\n"
             "or name a file that you have: weights='FILE'"
         )
-    if not _sha256(path, path.stat().st_mtime_ns).startswith(checksum):
+    if not _checksum(path).startswith(checksum):
         raise BenchError(f"weights {path} are damaged: their sha256 does not begin with {checksum}; remove the file")
     return path
 
@@ -131,7 +129,15 @@ def _state(path: Path) -> Mapping[str, Tensor]:
     return found
 
 
+def _named() -> list[str]:
+    """The files that were named to this process, or to the one that started it."""
+    return [file for file in os.environ.get(FILES, "").split(os.pathsep) if file]
+
+
+def _checksum(path: Path) -> str:
+    return _checksum_of(path, path.stat().st_mtime_ns)
+
+
 @functools.cache
-def _sha256(path: Path, modified: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _checksum_of(path: Path, modified: int) -> str:
+    return sha256(path)

@@ -219,6 +219,10 @@ def test_a_plan_times_a_few_steps_of_what_no_record_tells_and_keeps_nothing(benc
     assert "not in this: 2 jobs like which no record on this kind of device is\n" in probed.stdout
     assert not bench.records()
 
+    unavailable = bench("plan", "--suite", "quickstart", "--methods", "unimportable", "--classes", "0", "--probe")
+    assert unavailable.returncode == 0, unavailable.stderr
+    assert "a few steps could not be timed of unimportable" in unavailable.stderr
+
     assert bench.digits(TINY_AE, "0", "--probe").returncode == 0
     (record,) = bench.records()
     assert record.provenance["expected_seconds"] > 0

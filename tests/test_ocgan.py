@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bench.images import resized, symmetric
 from bench.method import FitContext
+from bench.methods._games import called_real
 from bench.methods.rivals.ocgan import (
     OCGAN,
     Networks,
@@ -19,7 +20,6 @@ from bench.methods.rivals.ocgan import (
     encoder,
     image_judge,
     latent_judge,
-    taken_for_real,
     told_apart,
     uniform_like,
 )
@@ -147,7 +147,7 @@ def test_at_the_authors_size_the_networks_have_the_authors_weights() -> None:
 def test_being_taken_for_real_and_being_told_apart_are_cross_entropies() -> None:
     real, fake = noise(6, 1), noise(12, 1)[6:]
     p_real, p_fake = 1 / (1 + (-real).exp()), 1 / (1 + (-fake).exp())
-    assert float(taken_for_real(real)) == pytest.approx(float(-p_real.log().mean()), rel=1e-5)
+    assert float(called_real(real)) == pytest.approx(float(-p_real.log().mean()), rel=1e-5)
     wanted = 0.5 * (-p_real.log().mean() - (1 - p_fake).log().mean())
     assert float(told_apart(real, fake)) == pytest.approx(float(wanted), rel=1e-5)
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench.errors import BenchError
-from bench.execution import run as execution
+from bench.execution.aside import run_aside
 from bench.execution.executor import Executor
 from bench.execution.observers import Observer
 from bench.fingerprint import source_fingerprint
@@ -18,7 +16,6 @@ from bench.protocols import protocol
 from bench.record import Record
 from bench.registry import Registry
 from bench.specs import Spec, parse_spec
-from bench.store import Store
 from bench.workspace import Workspace
 
 ELSEWHERE = 0.005
@@ -65,14 +62,7 @@ def again(recorded: Record, workspace: Workspace, executor: Executor, observer: 
     if recorded.status != "done":
         raise BenchError(f"{recorded.job.title} ended as {recorded.status}: there is no figure to compare with")
     job = as_of_today(recorded, workspace)
-    with tempfile.TemporaryDirectory() as folder:
-        elsewhere = dataclasses.replace(workspace, results=Path(folder))
-        planned = execution.Plan([job], [job], device=executor.device)
-        options = execution.Options(trace=recorded.traced)
-        tasks = execution.prepare(planned, elsewhere, options)
-        store = Store(elsewhere.results)
-        execution.run(planned, tasks, store, executor, observer, options)
-        today = store.get(job)
+    today = run_aside([job], workspace, executor, observer, trace=recorded.traced).get(job.key)
     if today is None:
         raise BenchError(f"{job.title} was stopped; nothing was kept of it")
     if today.status != "done":

@@ -64,6 +64,7 @@ class Estimates:
         self._unread: dict[str, list[Record]] = defaultdict(list)
         self._known: dict[tuple[str, ...], list[float]] = defaultdict(list)
         self._rates: dict[tuple[str, ...], list[Rate]] = defaultdict(list)
+        self._medians: dict[tuple[str, ...], Rate] = {}
         self._defaults: dict[str, Mapping[str, Value]] = {}
         self._images: dict[tuple[object, ...], tuple[int, int]] = {}
         for record in records:
@@ -72,7 +73,7 @@ class Estimates:
 
     def seconds(self, job: Job) -> float | None:
         """What the job is expected to take; None where no record tells, or its method cannot be imported."""
-        parameters = self._parameters(job)
+        parameters = self.parameters(job)
         if parameters is None:
             return None
         for record in self._unread.pop(job.method, ()):
@@ -81,16 +82,17 @@ class Estimates:
         same, *others = _likenesses(job, self._device_of(job), self._kind(job, parameters))
         if same in self._known:
             return statistics.median(self._known[same])
-        rates = next((self._rates[likeness] for likeness in others if likeness in self._rates), None)
-        if rates is None:
+        nearest = next((likeness for likeness in others if likeness in self._rates), None)
+        if nearest is None:
             return None
-        fit, score = (statistics.median(each) for each in zip(*rates, strict=True))
-        work = self.work(job)
-        return fit * work.shown + score * work.scored
+        if nearest not in self._medians:
+            self._medians[nearest] = Rate(*map(statistics.median, zip(*self._rates[nearest], strict=True)))
+        rate, work = self._medians[nearest], self.work(job)
+        return rate.fit * work.shown + rate.score * work.scored
 
     def work(self, job: Job) -> Work:
         """What the job has to do; its seed does not matter."""
-        parameters = self._parameters(job)
+        parameters = self.parameters(job)
         if parameters is None:
             return Work(0.0, 0.0)
         place = (job.dataset, job.protocol, job.normal_class, job.max_train)
@@ -116,7 +118,7 @@ class Estimates:
         told = {name: value for name, value in parameters.items() if name in SIZES or isinstance(value, str)}
         return str(sorted(item for item in told.items() if item[1] != usual.get(item[0])))
 
-    def _parameters(self, job: Job) -> Mapping[str, Value] | None:
+    def parameters(self, job: Job) -> Mapping[str, Value] | None:
         """Every hyperparameter of a job with its value; None where its method cannot be imported."""
         try:
             return {**self._defaults_of(job), **parse_spec(job.spec).parameters}

@@ -206,10 +206,11 @@ def _by_batch(detector: Method, test: Images, labels: NDArray[np.uint8], seed: i
     from bench.batchnorm import by_batch, norms
 
     layers = [layer for network in _networks(detector) for layer in norms(network)]
+    if not layers:
+        return {}
     order = np.random.default_rng(derive_seed(seed, "batches")).permutation(len(test))
-    if layers:
-        with contextlib.suppress(ValueError, Diverged), by_batch(layers):  # a single image may have no statistics
-            return {"auroc_by_batch": auroc(labels[order], _scores(detector, test[order]))}
+    with contextlib.suppress(ValueError, Diverged), by_batch(layers):  # a single image may have no statistics
+        return {"auroc_by_batch": auroc(labels[order], _scores(detector, test[order]))}
     return {}
 
 

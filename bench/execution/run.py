@@ -9,13 +9,13 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from bench import dataset as datasets
 from bench.errors import BenchError, PluginUnavailable, RecordUnreadable
-from bench.execution.estimates import EXPECTED, Accuracy, Estimates, GpuNeeds, Work, accuracy, gpu_growth
+from bench.execution.estimates import EXPECTED, Accuracy, Estimates, GpuNeeds, accuracy, gpu_growth
 from bench.execution.executor import Executor
 from bench.execution.messages import Outcome, Task
 from bench.execution.observers import Observer
@@ -47,8 +47,17 @@ class Plan:
     gpu_needs: GpuNeeds = field(default_factory=lambda: GpuNeeds([]))
     device: str = "cpu"
     """Where jobs compute that can use a GPU: ``cpu`` or ``cuda``."""
-    work: Callable[[Job], Work] = lambda job: Work(0.0, 0.0)
-    """What a job has to do."""
+    estimates: Estimates | None = None
+    """What ``expected`` is from; None where no job is pending."""
+
+    def put_in_order(self) -> None:
+        """The longest pending jobs first, before them those of unknown length, by what they have to do."""
+        self.pending.sort(key=self._place)
+
+    def _place(self, job: Job) -> tuple[float, float]:
+        if job.key in self.expected:
+            return -self.expected[job.key], 0.0
+        return -math.inf, -self.estimates.work(job).shown if self.estimates else 0.0
 
 
 @dataclass
@@ -86,15 +95,11 @@ def plan(jobs: Sequence[Job], workspace: Workspace, device: str, rerun: Rerun = 
     found.pending = [job for job in jobs if _wanted(found.records.get(job.key), rerun, trace)]
     if found.pending:
         estimates = Estimates(records, workspace, lambda job: _device_of(job, workspace, device))
-        found.work = estimates.work
+        found.estimates = estimates
         known = {job.key: estimates.seconds(job) for job in found.pending}
         found.expected = {key: seconds for key, seconds in known.items() if seconds is not None}
-        found.pending.sort(key=lambda job: _place(found.expected.get(job.key), job, estimates))
+        found.put_in_order()
     return found
-
-
-def _place(expected: float | None, job: Job, estimates: Estimates) -> tuple[float, float]:
-    return (-math.inf, -estimates.work(job).shown) if expected is None else (-expected, 0.0)
 
 
 def prepare(planned: Plan, workspace: Workspace, options: Options) -> list[Task]:

@@ -6,6 +6,7 @@ show it. What they show is read from those records, never from the file.
 
 from __future__ import annotations
 
+import functools
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from bench.errors import BenchError
 from bench.record import Record
 from bench.report.claims import Claim
 from bench.report.request import NoRecords, selections
-from bench.report.tables import MEAN, Cell, Choice, class_table
+from bench.report.tables import Cell, Choice, class_table
 from bench.store import Store
 from bench.workspace import Workspace
 
@@ -93,39 +94,30 @@ def explanations(
     claims: Iterable[Claim], experiments: Sequence[Experiment], folder: Path, workspace: Workspace, tolerance: float
 ) -> list[Explanation]:
     """For each claim that differs by more than the tolerance, what explains it best. ``folder`` holds the results."""
-    shown = _Shown(folder, workspace)
+
+    @functools.cache
+    def records(results: str) -> list[Record]:
+        return Store(folder / results).records()[0]
+
     found = []
     for claim in claims:
         if claim.verdict(tolerance) == "differs":
             fit = [e for e in experiments if claim.figure.table in e.tables and claim.label == e.label]
-            tried = [Explanation(claim, each, auroc) for each in fit if (auroc := shown(each, claim)) is not None]
+            shown = [(each, _shown(each, claim, records(each.results), workspace)) for each in fit]
+            tried = [Explanation(claim, each, auroc) for each, auroc in shown if auroc is not None]
             found.append(min(tried, key=lambda each: abs(each.left), default=Explanation(claim)))
     return found
 
 
-class _Shown:
-    """Reads what experiments have, each folder once."""
-
-    def __init__(self, folder: Path, workspace: Workspace) -> None:
-        self._folder = folder
-        self._workspace = workspace
-        self._records: dict[str, list[Record]] = {}
-
-    def __call__(self, experiment: Experiment, claim: Claim) -> float | None:
-        """The experiment's AUROC for the claim's class; None where it has no records of that class."""
-        results, label = experiment.results, experiment.by or experiment.label
-        if results not in self._records:
-            self._records[results] = Store(self._folder / results).records()[0]
-        own = [record for record in self._records[results] if record.job.label == label]
-        suite = experiment.suite or claim.figure.suite
-        try:
-            chosen, _ = selections(suite, own, self._workspace, experiment.profile)
-        except NoRecords:
-            return None
-        (selection,) = chosen.values()
-        table = class_table(selection, "auroc", choice=TABLES[experiment.selection])
-        column = label + ("" if experiment.selection == "last" else f" ({experiment.selection})")
-        row = MEAN if claim.figure.normal_class == MEAN else claim.figure.normal_class
-        if row in table.partial:
-            return None
-        return table.cells.get(row, {}).get(column, Cell()).mean
+def _shown(experiment: Experiment, claim: Claim, records: Sequence[Record], workspace: Workspace) -> float | None:
+    """The experiment's AUROC for the claim's class; None where the records have none."""
+    label, row = experiment.by or experiment.label, claim.figure.normal_class
+    own = [record for record in records if record.job.label == label]
+    try:
+        chosen, _ = selections(experiment.suite or claim.figure.suite, own, workspace, experiment.profile)
+    except NoRecords:
+        return None
+    (selection,) = chosen.values()
+    table = class_table(selection, "auroc", choice=TABLES[experiment.selection])
+    column = label + ("" if experiment.selection == "last" else f" ({experiment.selection})")
+    return None if row in table.partial else table.cells.get(row, {}).get(column, Cell()).mean

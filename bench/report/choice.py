@@ -9,7 +9,7 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from bench.errors import BenchError
-from bench.report.figures import COLUMN, LINE, PALETTE, STYLE, averaged, broken, with_legend
+from bench.report.figures import COLUMN, LINE, PALETTE, STYLE, a_row_each, averaged, with_legend
 from bench.report.selection import Selection
 from bench.report.tables import class_table
 
@@ -54,11 +54,6 @@ def auroc_by_choice(selection: Selection, order: Sequence[str] = ()) -> Figure:
             if what in means:
                 marks = axes.plot(means[what], row, MARKERS[place], color=PALETTE[place], linestyle="none")
                 handles.setdefault(what, marks[0])
-    axes.set_yticks(range(len(found)), [broken(label, 1.9) for label in found])
-    axes.set_ylim(len(found) - 0.5, -0.5)
-    axes.tick_params("y", length=0)
-    axes.grid(axis="x", color="0.9")
-    axes.set_axisbelow(True)
-    axes.set_xlabel("AUROC")
+    a_row_each(axes, list(found))
     legend([handles[what] for what in shown])
     return figure

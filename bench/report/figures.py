@@ -164,12 +164,7 @@ def seed_spread(selection: Selection, order: Sequence[str] = ()) -> Figure:
         heights = row + np.linspace(-0.2, 0.2, len(cell.values)) if len(cell.values) > 1 else [row]
         rings = axes.plot(cell.values, heights, "o", markerfacecolor="none", color=PALETTE[0], linestyle="none")
         handles = rings + axes.plot([_mean(cell)] * 2, [row - 0.35, row + 0.35], "-", color="black")
-    axes.set_yticks(range(len(cells)), [broken(label, 1.9) for label in cells])
-    axes.set_ylim(len(cells) - 0.5, -0.5)
-    axes.tick_params("y", length=0)
-    axes.grid(axis="x", color="0.9")
-    axes.set_axisbelow(True)
-    axes.set_xlabel("AUROC")
+    a_row_each(axes, list(cells))
     legend(handles)
     return figure
 
@@ -277,6 +272,16 @@ def with_legend(
         figure.legend(handles, names, loc="outside lower center", ncols=columns, title=heading or None)
 
     return figure, legend
+
+
+def a_row_each(axes: Axes, labels: Sequence[str]) -> None:
+    """Name the rows of axes of AUROCs, from above, one for each label."""
+    axes.set_yticks(range(len(labels)), [broken(label, 1.9) for label in labels])
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.tick_params("y", length=0)
+    axes.grid(axis="x", color="0.9")
+    axes.set_axisbelow(True)
+    axes.set_xlabel("AUROC")
 
 
 def overall(selection: Selection, order: Sequence[str]) -> dict[str, Cell]:

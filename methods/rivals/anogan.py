@@ -17,6 +17,7 @@ from bench.batchnorm import PassStatistics
 from bench.method import FitContext, Images, Part, Positive, Whole, method
 from bench.methods._adversarial import AdversarialMethod, Adversaries, Discriminator, real_against_fake
 from bench.methods._autoencoder_networks import Decoder, Encoder
+from bench.methods._games import called_real
 from bench.training import Step, adam, autocast, minimise
 
 
@@ -61,7 +62,7 @@ class AnoGAN(AdversarialMethod[Decoder]):
             minimise(loss_d, optimiser_d)
             with autocast(context):
                 judged = discriminator(made)
-            loss_g = nn.functional.softplus(-judged.logit.float()).mean()  # −log D(G(z))
+            loss_g = called_real(judged.logit)  # −log D(G(z))
             minimise(loss_g, optimiser_g)
             return {"generator": loss_g, "discriminator": loss_d}
 

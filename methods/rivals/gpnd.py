@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from bench.errors import BenchError
 from bench.images import resized, standardised
 from bench.method import BelowOne, Count, Epoch, FitContext, Images, NotNegative, Positive, Scores, Whole, method
-from bench.methods._adversarial import Discriminator, Judged, real_against_fake
+from bench.methods._adversarial import Discriminator, real_against_fake
 from bench.methods._dcgan import FromVector
+from bench.methods._games import called_real
 from bench.methods._image_network import ImageNetwork
 from bench.methods._tangent import GeneralisedNormals, HistogramDensity, with_log_volume
 from bench.training import Step, autocast, minimise, scored
@@ -68,11 +69,6 @@ class Networks(nn.Module):
     def decode(self, z: Tensor) -> Tensor:
         """Latent vectors (b, latent) → images (b, channels, 32, 32) in (0, 1): (tanh(a) + 1) / 2, the sigmoid of 2a."""
         return torch.sigmoid(2 * self.decoder(z))
-
-
-def called_real(judged: Judged) -> Tensor:
-    """Binary cross-entropy of what a discriminator shall call real."""
-    return nn.functional.softplus(-judged.logit.float()).mean()
 
 
 @method(version="1", gpu_memory=3.0, published_used=("anomalies in the validation set, to choose the threshold of F1",))
@@ -174,7 +170,7 @@ class GPND(ImageNetwork[Networks]):
             minimise(loss_images, of_images)
 
             with autocast(context):
-                loss_decoder = called_real(nets.of_images(nets.decode(prior[1])))
+                loss_decoder = called_real(nets.of_images(nets.decode(prior[1])).logit)
             minimise(loss_decoder, decoder)
 
             with autocast(context):
@@ -185,7 +181,7 @@ class GPND(ImageNetwork[Networks]):
             with autocast(context):
                 logits, judged = 2 * nets.decoder(z), nets.of_codes(z)
             reconstruction = nn.functional.binary_cross_entropy_with_logits(logits.float(), x)
-            loss_encoder = called_real(judged)
+            loss_encoder = called_real(judged.logit)
             minimise(self.w_reconstruction * reconstruction + loss_encoder, autoencoder)
             games = {"of_images": loss_images, "of_codes": loss_codes, "decoder": loss_decoder, "encoder": loss_encoder}
             return {**games, "reconstruction": reconstruction}

@@ -14,6 +14,7 @@ from torch.nn.functional import softplus
 
 from bench.method import BelowOne, Count, FitContext, NotNegative, Part, Positive, Whole, method
 from bench.methods._dcgan import FromVector, ToVector
+from bench.methods._games import called_real
 from bench.methods._image_network import ImageNetwork
 from bench.training import Step, autocast, minimise
 
@@ -81,14 +82,9 @@ class Networks(nn.Module):
         self.classifier = image_judge(channels, width, size)
 
 
-def taken_for_real(logits: Tensor) -> Tensor:
-    """Mean of −log σ: low where everything that was judged is called real."""
-    return softplus(-logits.float()).mean()
-
-
 def told_apart(real: Tensor, fake: Tensor) -> Tensor:
     """Binary cross-entropy of logits of real ones and of fake ones, half of it from each."""
-    return 0.5 * (taken_for_real(real) + taken_for_real(-fake))
+    return 0.5 * (called_real(real) + called_real(-fake))
 
 
 @method(version="1", gpu_memory=2.0)
@@ -161,8 +157,8 @@ class OCGAN(ImageNetwork[Networks]):
             minimise(classifier, optimiser_c)
             with autocast(context):
                 u = self.mined(uniform_like(z), self.mining_rate * (n > self.mining_from * self.epochs))
-                deceived = taken_for_real(nets.d_visual(nets.decoder(u)))
-                deceived = deceived + self.w_latent * taken_for_real(nets.d_latent(z))
+                deceived = called_real(nets.d_visual(nets.decoder(u)))
+                deceived = deceived + self.w_latent * called_real(nets.d_latent(z))
             reconstruction = 0.5 * (x - x_hat.float()).square().mean()
             minimise(deceived + self.w_rec * reconstruction, optimiser_g)
             return {"latent": latent, "visual": visual, "classifier": classifier, "reconstruction": reconstruction}
