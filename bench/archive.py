@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError, RecordUnreadable
 from bench.files import write_whole
-from bench.metrics import figures
+from bench.metrics import measured
 from bench.record import Arrays, Record, require_one_length
 
 BEGINNING = (1980, 1, 1, 0, 0, 0)
@@ -120,7 +120,7 @@ def write_archive(path: Path, contents: Iterable[Content]) -> None:
 def _ranks(record: Record, arrays: Arrays) -> NDArray[np.unsignedinteger[Any]]:
     """Dense ranks of the scores, in 16 bits where these suffice."""
     values, ranks = np.unique(arrays["scores"], return_inverse=True)
-    if figures(arrays["labels"], ranks.astype(np.float64)) != record.metrics:
+    if measured(arrays["labels"], ranks.astype(np.float64)) != record.metrics:
         raise BenchError(
             f"the figures of {record.job.key[:12]} ({record.job.title}) are not those of its scores; "
             "repeat it with bench run --rerun all"

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 
+from bench.config_files import absolute, layer_files, merged, read_toml
 from bench.errors import BenchError, unknown
-from bench.layers import absolute, layer_files, merged, read_toml
 from bench.specs import Value
 
 Parameters = dict[str, Any]

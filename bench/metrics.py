@@ -1,4 +1,4 @@
-"""Labels and scores to figures."""
+"""Labels and scores to metrics, and which way each is better."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+HIGHER_IS_BETTER = {"auroc": True, "average_precision": True, "fpr_at_95_tpr": False}
+"""Every metric of a record, and its direction."""
 
 
 def auroc(labels: NDArray[np.uint8], scores: NDArray[np.floating[Any]]) -> float:
@@ -15,8 +18,8 @@ def auroc(labels: NDArray[np.uint8], scores: NDArray[np.floating[Any]]) -> float
     return float(roc_auc_score(labels, scores))
 
 
-def figures(labels: NDArray[np.uint8], scores: NDArray[np.floating[Any]]) -> dict[str, float]:
-    """The figures of one job: ``auroc``, ``average_precision`` and ``fpr_at_95_tpr``, anomalous = positive.
+def measured(labels: NDArray[np.uint8], scores: NDArray[np.floating[Any]]) -> dict[str, float]:
+    """The metrics of one job: ``auroc``, ``average_precision`` and ``fpr_at_95_tpr``, anomalous = positive.
 
     ``labels`` (n,) are 0 normal and 1 anomalous, both present; ``scores`` (n,) are finite, larger = more anomalous.
     """

@@ -17,9 +17,9 @@ from records import make_record, put_scored, scored
 from sklearn.metrics import roc_auc_score
 
 from bench.errors import BenchError
-from bench.metrics import figures
+from bench.metrics import measured
 from bench.record import ranked
-from bench.report.intervals import auroc_interval
+from bench.report.statistics.intervals import auroc_interval
 from bench.store import Store
 
 LABELS = np.repeat(np.array([0, 1], dtype=np.uint8), 30)
@@ -31,7 +31,7 @@ def filled(folder: Path, records: int = 6) -> Store:
     for number in range(records):
         method, seed = ("ocsvm", "pca")[number % 2], number // 2
         scores = scored(LABELS, 0.5, number).round(number % 3)  # some of them tied
-        put_scored(store, LABELS, scores, method=method, seed=seed, metrics=figures(LABELS, scores))
+        put_scored(store, LABELS, scores, method=method, seed=seed, metrics=measured(LABELS, scores))
     return store
 
 
@@ -72,10 +72,10 @@ def test_every_figure_comes_out_of_the_ranks(tmp_path: Path, scores: list[float]
     labels = np.array([1] * anomalies + [0] * (len(scores) - anomalies), dtype=np.uint8)
     values = np.array(scores, dtype=np.float32)
     store = Store(tmp_path / "r")
-    record = put_scored(store, labels, values, metrics=figures(labels, values))
+    record = put_scored(store, labels, values, metrics=measured(labels, values))
     store = packed(store)
     ranks = store.scores(record)
-    assert figures(ranks["labels"], ranks["scores"]) == record.metrics
+    assert measured(ranks["labels"], ranks["scores"]) == record.metrics
     assert sorted(set(ranks["scores"])) == list(range(len(set(scores))))
 
 
@@ -83,7 +83,7 @@ def test_more_values_than_16_bits_hold_are_kept_apart(tmp_path: Path) -> None:
     labels = np.arange(70_000) % 2
     store = Store(tmp_path)
     scores = np.random.default_rng(0).permutation(70_000) / 70_000
-    record = put_scored(store, labels, scores, metrics=figures(labels, scores))
+    record = put_scored(store, labels, scores, metrics=measured(labels, scores))
     assert packed(store).scores(record)["scores"].max() == 69_999
 
 

@@ -11,7 +11,7 @@ from records import make_record
 from typer.testing import CliRunner
 
 from bench.cli import app
-from bench.report.published import figures, of_table
+from bench.report.tables.published import of_table, published_values
 from bench.store import Store
 
 OWN = of_table("2")["Ours"]
@@ -39,7 +39,7 @@ def test_each_figure_gets_the_verdict_that_its_record_earns(verify) -> None:  # 
     code, text = verify("2", "--json")
     assert code == 1
     claims = json.loads(text)["claims"]
-    assert len(claims) == len([figure for figure in figures() if figure.table == "2" and figure.suite])
+    assert len(claims) == len([figure for figure in published_values() if figure.table == "2" and figure.suite])
     verdicts = {(claim["method"], claim["normal_class"]): (claim["verdict"], claim["reason"]) for claim in claims}
     assert verdicts["Ours", "0"] == ("reproduced", "")
     assert verdicts["Ours", "1"] == ("differs", "")

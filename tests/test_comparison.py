@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from bench.cli import app
 from bench.errors import BenchError
 from bench.record import Record
-from bench.report.comparison import compare_records
+from bench.report.statistics.changes import compare_records
 from bench.store import Store
 
 FIRST = [make_record(normal_class=str(c), seed=s, auroc=0.9 + 0.01 * c) for c in range(4) for s in range(2)]

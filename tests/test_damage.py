@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from records import make_record, put_quickstart
 
 from bench.record import Record
-from bench.report.account import account
-from bench.report.frame import frame
+from bench.report.export.frame import frame
+from bench.report.page.account import account
 from bench.report.selection import select
-from bench.report.tables import class_table
+from bench.report.tables.table import class_table
 
 DAMAGED = 200
 LABELS = np.repeat(np.array([0, 1], dtype=np.uint8), 20)

@@ -14,7 +14,7 @@ from records import make_record
 
 from bench.errors import BenchError
 from bench.record import Record
-from bench.report.frame import frame, write
+from bench.report.export.frame import frame, write
 from bench.report.selection import superseded
 from bench.store import Store
 

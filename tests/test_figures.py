@@ -21,12 +21,14 @@ from records import make_record, put_quickstart, put_scored, scored
 from bench.cli.figures import figures
 from bench.errors import BenchError
 from bench.record import Record
-from bench.report.budget import auroc_by_steps, budgets
-from bench.report.choice import CHOICES, auroc_by_choice, choices
-from bench.report.curves import roc_curves, score_histogram, training_curves
-from bench.report.figures import COLUMN, PAGE, cost, critical_difference, heatmap, look, save, seed_spread
+from bench.report.figures.budget import auroc_by_steps, budgets
+from bench.report.figures.choice import CHOICES, auroc_by_choice, choices
+from bench.report.figures.curves import roc_curves, score_histogram, training_curves
+from bench.report.figures.methods import cost, heatmap, seed_spread
+from bench.report.figures.ranks import critical_difference
+from bench.report.figures.style import COLUMN, PAGE, look, save
 from bench.report.selection import Selection, select
-from bench.report.statistics import blocks, compare
+from bench.report.statistics.ranking import blocks, rank_methods
 from bench.store import Store
 
 LABELS = np.repeat([0, 1], [20, 60]).astype(np.uint8)
@@ -292,13 +294,13 @@ def test_training_curves_without_a_trace_are_losses_alone_and_a_loss_below_zero_
 
 
 def test_the_critical_difference_diagram_names_every_method_with_its_rank(selection: Selection) -> None:
-    comparison = compare(blocks([selection]))
+    comparison = rank_methods(blocks([selection]))
     texts = " ".join(text.get_text() for text in drawn(critical_difference(comparison)).texts)
     for label, rank in comparison.ranks.items():
         assert f"({rank:.2f})" in texts
         assert str(label) in unbroken(texts)
     with pytest.raises(BenchError, match="needs three methods"):
-        critical_difference(compare(blocks([selection], ["vae", "ocsvm"])))
+        critical_difference(rank_methods(blocks([selection], ["vae", "ocsvm"])))
 
 
 def test_methods_are_told_apart_without_colours_and_forty_are_with_them() -> None:
@@ -329,7 +331,7 @@ def test_every_figure_fits_the_paper_and_is_legible(selection: Selection, store:
         "cost": cost(same),
         "scores": score_histogram(last, lambda _: store.scores(selection.records[0])),
         "training": training_curves(last),
-        "ranks": critical_difference(compare(blocks([same]))),
+        "ranks": critical_difference(rank_methods(blocks([same]))),
     }
     for name, figure in made.items():
         figure.draw_without_rendering()
@@ -371,7 +373,7 @@ def test_a_folder_that_takes_no_files_is_answered_with_what_to_type(tmp_path: Pa
 @pytest.fixture
 def draw(project: Project, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """``bench figures``, in coarse dots, in a folder with records of three methods on six digits, two seeds each."""
-    monkeypatch.setattr("bench.report.figures.RESOLUTION", 50)
+    monkeypatch.setattr("bench.report.figures.style.RESOLUTION", 50)
     own = {
         method: {"cost": {"fit_seconds": 1.0 + place, "parameters": None}}
         for place, method in enumerate(("ocsvm", "pca", "vae"))

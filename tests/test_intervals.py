@@ -17,8 +17,8 @@ from scipy.stats import bootstrap, t
 from bench.errors import BenchError
 from bench.metrics import auroc
 from bench.record import Arrays, Record
-from bench.report.intervals import ClassFigures, auroc_interval, class_figures, paired_auroc_test
 from bench.report.selection import select
+from bench.report.statistics.intervals import ClassFigures, auroc_interval, class_figures, paired_auroc_test
 
 Floats = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.metrics import auroc, figures
+from bench.metrics import auroc, measured
 
 relaxed = settings(deadline=None, max_examples=60)
 
@@ -49,7 +49,7 @@ def mean_precision(labels: np.ndarray, scores: np.ndarray) -> float:
 @relaxed
 @given(results())
 def test_figures_are_what_counting_gives(result: tuple[np.ndarray, np.ndarray]) -> None:
-    found = figures(*result)
+    found = measured(*result)
     assert found.keys() == {"auroc", "average_precision", "fpr_at_95_tpr"}
     assert found["auroc"] == pytest.approx(ranked(*result), abs=1e-12)
     assert found["average_precision"] == pytest.approx(mean_precision(*result), abs=1e-12)
@@ -60,7 +60,7 @@ def test_figures_are_what_counting_gives(result: tuple[np.ndarray, np.ndarray]) 
 def test_false_alarms_are_read_off_between_the_corners_of_the_curve() -> None:
     # every level holds one normal and one anomalous image: the curve is one straight line of 20 steps
     labels, scores = np.tile([0, 1], 20).astype(np.uint8), np.repeat(np.arange(20.0), 2)
-    assert figures(labels, scores)["fpr_at_95_tpr"] == pytest.approx(0.95)
+    assert measured(labels, scores)["fpr_at_95_tpr"] == pytest.approx(0.95)
 
 
 @relaxed
@@ -72,7 +72,7 @@ def test_figures_depend_on_the_order_of_the_scores_alone(
     result: tuple[np.ndarray, np.ndarray], rising: Callable[[np.ndarray], np.ndarray]
 ) -> None:
     labels, scores = result
-    assert figures(labels, rising(scores)) == figures(labels, scores)
+    assert measured(labels, rising(scores)) == measured(labels, scores)
 
 
 @relaxed
@@ -84,10 +84,10 @@ def test_reversed_scores_give_the_complement(result: tuple[np.ndarray, np.ndarra
 
 def test_constant_scores_are_worth_half() -> None:
     labels = np.array([0, 0, 1, 0], dtype=np.uint8)
-    assert figures(labels, np.full(4, 7.0)) == {"auroc": 0.5, "average_precision": 0.25, "fpr_at_95_tpr": 1.0}
+    assert measured(labels, np.full(4, 7.0)) == {"auroc": 0.5, "average_precision": 0.25, "fpr_at_95_tpr": 1.0}
 
 
 def test_perfect_scores_are_worth_one() -> None:
     labels = np.array([0, 1, 1, 0], dtype=np.uint8)
-    found = figures(labels, labels.astype(np.float32))
+    found = measured(labels, labels.astype(np.float32))
     assert found == {"auroc": 1.0, "average_precision": 1.0, "fpr_at_95_tpr": 0.0}

@@ -17,9 +17,9 @@ from records import QUICKSTART, make_record, put_quickstart
 
 from bench.cli.report import report
 from bench.errors import BenchError
-from bench.report.account import account
-from bench.report.html import bodies, fragment
-from bench.report.tables import Cell, Table
+from bench.report.page.account import account
+from bench.report.tables.markup import bodies, fragment
+from bench.report.tables.table import Cell, Table
 from bench.store import Store
 
 LABELS = np.repeat([0, 1], [40, 60]).astype(np.uint8)

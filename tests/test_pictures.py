@@ -23,8 +23,9 @@ from bench.dataset import PreparedDataset
 from bench.errors import BenchError, DataMissing
 from bench.protocols import Split, protocol
 from bench.record import Record
-from bench.report.figures import PAGE
-from bench.report.pictures import extremes, reconstructions, recorded_dataset, sample_sheet
+from bench.report.figures.pictures import extremes, reconstructions, sample_sheet
+from bench.report.figures.style import PAGE
+from bench.report.request import recorded_dataset
 from bench.report.selection import Selection, select
 from bench.specs import parse_spec
 from bench.store import Store
@@ -304,7 +305,7 @@ def test_the_dataset_is_that_of_the_records_or_refused(workspace: Workspace, dig
 @pytest.fixture
 def draw(project: Project, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """``bench figures``, in coarse dots."""
-    monkeypatch.setattr("bench.report.figures.RESOLUTION", 50)
+    monkeypatch.setattr("bench.report.figures.style.RESOLUTION", 50)
     return invoked(figures)
 
 
@@ -350,7 +351,7 @@ def test_bench_figures_needs_no_data_for_what_shows_no_image(
 
 
 def test_the_same_images_give_the_same_bytes(digits: PreparedDataset, tmp_path: Path) -> None:
-    from bench.report.figures import save
+    from bench.report.figures.style import save
 
     few = dataclasses.replace(digits, images=digits.images[:40], labels=digits.labels[:40])
     first, second = (save(sample_sheet(chosen(make_record()), few), tmp_path / name, "a") for name in ("1", "2"))

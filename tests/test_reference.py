@@ -14,7 +14,7 @@ import pytest
 from cli import Bench
 
 from bench.record import Record
-from bench.report.published import of_table
+from bench.report.tables.published import of_table
 from bench.store import Store
 
 RESULTS = Path(__file__).parent.parent / "results"

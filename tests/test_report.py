@@ -17,10 +17,10 @@ from records import make_record
 from bench.errors import BenchError
 from bench.fingerprint import source_fingerprint
 from bench.record import Record
-from bench.report.formats import rendered
 from bench.report.request import read_records, tables
 from bench.report.selection import Selection, Setting, select, setting_of
-from bench.report.tables import MEAN, Cell, Table, class_table, ordered, suite_table
+from bench.report.tables.formats import rendered
+from bench.report.tables.table import MEAN, Cell, Table, class_table, ordered, suite_table
 from bench.store import Store
 from bench.workspace import Workspace
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,16 @@ import pytest
 import scikit_posthocs
 import scipy.stats
 from cli import python_prints
-from matplotlib import pyplot
 from projects import Project, invoked
 from records import make_record, put_quickstart, scored
 
-from bench.cli.statistics import statistics
+from bench.cli.stats import stats as stats_command
 from bench.errors import BenchError
 from bench.record import Record
-from bench.report.intervals import paired_auroc_test
+from bench.report.figures.ranks import critical_difference
 from bench.report.selection import Selection, select
-from bench.report.statistics import Blocks, Comparison, blocks, compare, critical_difference
+from bench.report.statistics.intervals import paired_auroc_test
+from bench.report.statistics.ranking import Blocks, Ranking, blocks, rank_methods
 from bench.store import Store
 
 matplotlib.use("Agg")
@@ -58,7 +58,7 @@ def chosen(*records: Record) -> Selection:
 @pytest.mark.parametrize(("count", "methods"), [(7, 3), (10, 4), (60, 5)])
 def test_the_tests_are_those_of_scipy_and_scikit_posthocs(count: int, methods: int, decimals: int) -> None:
     frame = drawn(count, count, methods, decimals)
-    found = compare(as_blocks(frame))
+    found = rank_methods(as_blocks(frame))
     expected = scipy.stats.friedmanchisquare(*(frame[label] for label in frame))
     assert (found.friedman, found.friedman_p) == pytest.approx((expected.statistic, expected.pvalue))
     assert found.nemenyi is not None
@@ -74,7 +74,7 @@ def test_the_tests_are_those_of_scipy_and_scikit_posthocs(count: int, methods: i
 
 @pytest.mark.parametrize("seed", range(6))
 def test_mean_ranks_differ_by_more_than_the_critical_difference_where_nemenyi_says_so(seed: int) -> None:
-    found = compare(as_blocks(drawn(seed, 20, 6)))
+    found = rank_methods(as_blocks(drawn(seed, 20, 6)))
     assert found.nemenyi is not None
     assert found.critical_difference is not None
     for a, b in combinations(found.ranks.index, 2):
@@ -108,9 +108,9 @@ RANKS = [
 """Ranks of four variants of C4.5 on fourteen data sets (his Table 6): plain, with m tuned, with cf tuned, with both."""
 
 
-def demsar(alpha: float) -> Comparison:
+def demsar(alpha: float) -> Ranking:
     frame = 5.0 - pd.DataFrame(RANKS, columns=["plain", "m", "cf", "both"])
-    return compare(as_blocks(frame, datasets=14), alpha)
+    return rank_methods(as_blocks(frame, datasets=14), alpha)
 
 
 def test_the_published_example_has_its_ranks_and_friedmans_statistic() -> None:
@@ -137,21 +137,14 @@ def test_the_published_example_has_its_critical_difference_and_groups(
 
 @pytest.mark.parametrize(("methods", "quantile"), [(3, 2.343), (4, 2.569), (5, 2.728), (7, 2.949), (10, 3.164)])
 def test_critical_differences_follow_from_the_published_quantiles(methods: int, quantile: float) -> None:
-    found = compare(as_blocks(drawn(0, 9, methods)))
+    found = rank_methods(as_blocks(drawn(0, 9, methods)))
     expected = quantile * math.sqrt(methods * (methods + 1) / (6 * 9))
     assert found.critical_difference == pytest.approx(expected, rel=5e-4)
 
 
-@pytest.fixture
-def axes() -> Iterator[Any]:
-    figure, made = pyplot.subplots()
-    yield made
-    pyplot.close(figure)
-
-
-def test_the_diagram_of_the_published_example(axes: Any) -> None:
+def test_the_diagram_of_the_published_example() -> None:
     found = demsar(0.10)
-    critical_difference(axes, found)
+    (axes,) = critical_difference(found).axes
     drawn_bars = [
         list(line.get_xdata()) for line in axes.lines if len(set(line.get_ydata())) == 1 and line.get_marker() != "|"
     ]
@@ -164,9 +157,9 @@ def test_the_diagram_of_the_published_example(axes: Any) -> None:
     assert "critical difference 1.12 (α = 0.1)" in texts
 
 
-def test_a_diagram_of_two_methods_is_refused(axes: Any) -> None:
+def test_a_diagram_of_two_methods_is_refused() -> None:
     with pytest.raises(BenchError, match="needs three methods; for two there is the signed-rank test"):
-        critical_difference(axes, compare(as_blocks(drawn(0, 8, 2))))
+        critical_difference(rank_methods(as_blocks(drawn(0, 8, 2))))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -175,15 +168,15 @@ def test_a_diagram_of_two_methods_is_refused(axes: Any) -> None:
 
 def test_the_best_rank_goes_to_the_lowest_rate_and_to_the_highest_of_other_figures() -> None:
     frame = pd.DataFrame({"low": [0.1] * 6, "middle": [0.5] * 6, "high": [0.9] * 6})
-    assert list(compare(as_blocks(frame, "auroc")).ranks.index) == ["high", "middle", "low"]
-    assert list(compare(as_blocks(frame, "average_precision")).ranks.index) == ["high", "middle", "low"]
-    assert list(compare(as_blocks(frame, "fpr_at_95_tpr")).ranks.index) == ["low", "middle", "high"]
+    assert list(rank_methods(as_blocks(frame, "auroc")).ranks.index) == ["high", "middle", "low"]
+    assert list(rank_methods(as_blocks(frame, "average_precision")).ranks.index) == ["high", "middle", "low"]
+    assert list(rank_methods(as_blocks(frame, "fpr_at_95_tpr")).ranks.index) == ["low", "middle", "high"]
 
 
 @pytest.mark.parametrize("count", [6, 60])
 @pytest.mark.filterwarnings("error")
 def test_methods_that_do_the_same_do_not_differ(count: int) -> None:
-    same = compare(as_blocks(pd.DataFrame(dict.fromkeys("abc", np.linspace(0.5, 0.9, count)))))
+    same = rank_methods(as_blocks(pd.DataFrame(dict.fromkeys("abc", np.linspace(0.5, 0.9, count)))))
     assert (same.friedman, same.friedman_p) == (0, 1)
     assert (same.wilcoxon_holm == 1).all(axis=None)
     assert same.cliques == [("a", "b", "c")]
@@ -192,7 +185,7 @@ def test_methods_that_do_the_same_do_not_differ(count: int) -> None:
 
 def test_two_methods_have_the_signed_rank_test_alone() -> None:
     frame = drawn(3, 10, 2)
-    found = compare(as_blocks(frame))
+    found = rank_methods(as_blocks(frame))
     assert found.wilcoxon_holm.loc["m0", "m1"] == pytest.approx(scipy.stats.wilcoxon(frame["m0"], frame["m1"]).pvalue)
     assert (found.friedman, found.nemenyi, found.critical_difference, list(found.cliques)) == (None, None, None, [])
     assert "two methods: the signed-rank test alone, for Friedman's and Nemenyi's need three" in found.notes
@@ -200,24 +193,24 @@ def test_two_methods_have_the_signed_rank_test_alone() -> None:
 
 def test_too_little_data_is_refused_with_what_would_do() -> None:
     with pytest.raises(BenchError, match="needs two methods or more, not 1"):
-        compare(as_blocks(drawn(0, 10, 1)))
+        rank_methods(as_blocks(drawn(0, 10, 1)))
     with pytest.raises(
         BenchError, match=r"comparison of 3 methods needs 6 complete blocks .* or more, and there are 5"
     ):
-        compare(as_blocks(drawn(0, 5, 3)))
+        rank_methods(as_blocks(drawn(0, 5, 3)))
     assert scipy.stats.wilcoxon(np.arange(1, 6)).pvalue > 0.05, "five blocks can never do"
     assert scipy.stats.wilcoxon(np.arange(1, 7)).pvalue < 0.05
 
 
 def test_a_comparison_says_where_holms_correction_leaves_no_pair_a_chance() -> None:
-    few, enough = (compare(as_blocks(drawn(0, count, 7))).notes for count in (9, 10))
+    few, enough = (rank_methods(as_blocks(drawn(0, count, 7))).notes for count in (9, 10))
     assert any("9 blocks are too few for signed-rank tests of 21 pairs" in note for note in few)
     assert not any("too few" in note for note in enough)
 
 
 @pytest.mark.parametrize(("datasets", "said"), [(1, "10 blocks come from 1 dataset."), (2, "come from 2 datasets.")])
 def test_a_comparison_says_that_classes_of_one_dataset_are_not_independent(datasets: int, said: str) -> None:
-    note = compare(as_blocks(drawn(0, 10, 3), datasets=datasets)).notes[-1]
+    note = rank_methods(as_blocks(drawn(0, 10, 3), datasets=datasets)).notes[-1]
     assert said in note
     assert "Classes of one dataset are not independent" in note
 
@@ -254,7 +247,7 @@ def test_incomplete_blocks_are_dropped_and_it_is_said_how_many_and_for_want_of_w
     two = blocks([chosen(*records)], ["a", "b"])
     assert two.notes == ["left out: 3 of 4 blocks are incomplete; missing: b in 2, a seed that all have in 1"]
     with pytest.raises(BenchError, match=r"(?s)needs 6 complete blocks .* there are 1; .*3 of 4 blocks are incomplete"):
-        compare(found)
+        rank_methods(found)
 
 
 def test_methods_are_compared_on_the_seeds_that_all_of_them_have() -> None:
@@ -305,7 +298,7 @@ def test_unknown_methods_and_metrics_are_answered_with_the_nearest() -> None:
 def test_importing_costs_nothing_before_something_is_compared(tmp_path: Path) -> None:
     heavy = "scipy,pandas,scikit_posthocs,matplotlib,sklearn"
     code = (
-        "import sys, bench.report.statistics, bench.report.intervals, bench.cli.statistics; "
+        "import sys, bench.report.statistics.ranking, bench.report.statistics.intervals, bench.cli.stats; "
         f"print([name for name in '{heavy}'.split(',') if name in sys.modules])"
     )
     assert python_prints("-c", code, folder=tmp_path, python=sys.executable) == "[]\n"
@@ -321,7 +314,7 @@ LABELS = np.repeat([0, 1], [40, 60]).astype(np.uint8)
 def stats(project: Project) -> Callable[..., Any]:
     """``bench stats`` in a folder with records of three methods on eight classes of digits, two seeds each."""
     put_quickstart(Store(project.root / "results/runs"), LABELS, {"ocsvm": {}, "pca": {}, "mean_image": {}}, classes=8)
-    command = invoked(statistics)
+    command = invoked(stats_command)
     return lambda *words: command(*words).stdout
 
 
@@ -342,7 +335,7 @@ def test_stats_say_what_was_compared_with_what_outcome_and_end_with_the_warning(
 def test_stats_as_json_are_the_comparison(stats: Callable[..., str]) -> None:
     facts = json.loads(stats("quickstart", "--json"))
     frame = pd.DataFrame([block["means"] for block in facts["blocks"]])
-    expected = compare(as_blocks(frame))
+    expected = rank_methods(as_blocks(frame))
     assert facts["mean_ranks"] == pytest.approx(expected.ranks.to_dict())
     assert facts["friedman"]["p"] == pytest.approx(expected.friedman_p)
     assert facts["critical_difference"] == pytest.approx(expected.critical_difference)

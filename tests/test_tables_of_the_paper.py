@@ -18,12 +18,12 @@ from bench.cli import app
 from bench.config import load_config
 from bench.errors import BenchError
 from bench.record import Record
-from bench.report import latex
-from bench.report.beside import with_published
-from bench.report.formats import rendered
-from bench.report.published import figures, of_table
 from bench.report.selection import select
-from bench.report.tables import Cell, Table, class_table, suite_table
+from bench.report.tables import latex
+from bench.report.tables.beside import with_published
+from bench.report.tables.formats import rendered
+from bench.report.tables.published import of_table, published_values
+from bench.report.tables.table import Cell, Table, class_table, suite_table
 
 GOLDEN = Path(__file__).parent / "golden"
 FORMATS = {
@@ -100,7 +100,7 @@ def test_the_difference_is_reproduced_minus_published(table: Table) -> None:
 
 
 def test_a_figure_that_was_not_in_the_papers_text_is_marked(table: Table) -> None:
-    (inferred,) = [figure for figure in figures() if figure.kind == "inferred"]
+    (inferred,) = [figure for figure in published_values() if figure.kind == "inferred"]
     assert (inferred.suite, inferred.normal_class, inferred.method) == ("mnist", "mean", "Ours")
     assert table.cells["mean"]["Ours, published"].text(3).endswith("‡")
     assert any(note.startswith("‡ Ours inferred") for note in table.notes)

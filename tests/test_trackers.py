@@ -18,7 +18,7 @@ from records import make_record
 
 from bench.errors import BenchError
 from bench.record import Record
-from bench.report.trackers import EXPERIMENT, LONGEST_NAME, MARK, MOST_METRICS, export, tracked
+from bench.report.export.trackers import EXPERIMENT, LONGEST_NAME, MARK, MOST_METRICS, export, tracked
 
 if TYPE_CHECKING:  # they take seconds to import, and every process of the tests imports every module
     from mlflow import MlflowClient

@@ -12,13 +12,13 @@ from bench.cli import (
     compare,
     data,
     figures,
-    inspect,
+    listing,
     new,
     records,
     report,
     rerun,
     run,
-    statistics,
+    stats,
     status,
     table,
     verify,
@@ -38,18 +38,18 @@ app.command("run")(run.run)
 app.command("plan")(run.plan)
 app.command("rerun")(rerun.rerun)
 app.command("table")(table.table)
-app.command("stats")(statistics.statistics)
+app.command("stats")(stats.stats)
 app.command("figures")(figures.figures)
 app.command("report")(report.report)
 app.command("verify")(verify.verify)
 app.command("compare")(compare.compare)
 app.command("status")(status.status)
-app.command("show")(inspect.show)
+app.command("show")(listing.show)
 app.command("export")(records.export)
 app.command("pack")(records.pack)
 app.command("gc")(records.gc)
-app.command("list")(inspect.list_names)
-app.command("doctor")(inspect.doctor)
+app.command("list")(listing.list_names)
+app.command("doctor")(listing.doctor)
 app.command("check")(check.check)
 app.add_typer(data.app, name="data")
 app.add_typer(new.app, name="new")

@@ -15,7 +15,7 @@ from bench.terminal import echo
 
 if TYPE_CHECKING:
     from bench.record import Record
-    from bench.report.comparison import Comparison
+    from bench.report.statistics.changes import RecordComparison
 
 
 def compare(
@@ -27,7 +27,7 @@ def compare(
     config: options.Config = None,
 ) -> None:
     """Hold two sets of records against each other: differences with intervals, and what else changed."""
-    from bench.report.comparison import compare_records
+    from bench.report.statistics.changes import compare_records
 
     found = compare_records(_records(first, results, config), _records(second, results, config), metric)
     if as_json:
@@ -53,7 +53,7 @@ def _records(name: str, results: Path | None, config: Path | None) -> list[Recor
     return [record for record in Store(workspace.results).records()[0] if record.job.profile == name]
 
 
-def _as_text(found: Comparison, first: str, second: str) -> str:
+def _as_text(found: RecordComparison, first: str, second: str) -> str:
     from tabulate import tabulate
 
     rows = []

@@ -36,10 +36,11 @@ def figures(
     config: options.Config = None,
 ) -> None:
     """Draw the figures of a paper from the records, as PDF and PNG: curves, heatmap, spread, cost, ranks, images."""
-    from bench.report.figures import critical_difference, save
-    from bench.report.gallery import Drawing, Gallery
-    from bench.report.request import score_reader, selections_and_labels
-    from bench.report.statistics import blocks, compare
+    from bench.report.figures.gallery import Drawing, Gallery
+    from bench.report.figures.ranks import critical_difference
+    from bench.report.figures.style import save
+    from bench.report.request import recorded_dataset, score_reader, selections_and_labels
+    from bench.report.statistics.ranking import blocks, rank_methods
     from bench.workspace import open_workspace
 
     workspace = open_workspace(config, data, results)
@@ -53,11 +54,11 @@ def figures(
         gallery = Gallery(part, selection, labels, classes.get(part), score_reader(workspace))
         asked += [*gallery.methods(), *gallery.runs()]
         try:
-            asked += gallery.images(workspace)
+            asked += gallery.images(recorded_dataset(selection.setting, workspace))
         except BenchError as error:
             _left_out(f"images of {part}", error)
     ranks = f"{name}-critical-difference"
-    asked.append(Drawing(ranks, "", lambda: critical_difference(compare(blocks(shown.values(), labels)))))
+    asked.append(Drawing(ranks, "", lambda: critical_difference(rank_methods(blocks(shown.values(), labels)))))
     taken: set[str] = set()
     for drawing in asked:
         try:
@@ -86,7 +87,7 @@ def _classes(shown: dict[str, Selection], wanted: str | None) -> dict[str, str]:
 
     Raises BenchError where no suite has the wanted class.
     """
-    from bench.report.gallery import class_named, first_class
+    from bench.report.figures.gallery import class_named, first_class
 
     if wanted is None:
         return {part: name for part, own in shown.items() if (name := first_class(own)) is not None}

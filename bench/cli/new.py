@@ -78,7 +78,7 @@ def _renamed(text: str, renaming: dict[str, str]) -> str:
 
 def _check_name(kind: Kind, name: str, class_name: str, source: str) -> None:
     """Raise BenchError for a name that a plugin cannot have, or that another plugin, group or import has."""
-    from bench.layers import layer_files, merged, read_toml
+    from bench.config_files import layer_files, merged, read_toml
     from bench.registry import Registry
 
     if not re.fullmatch("[a-z][a-z0-9_]*", name):
@@ -120,7 +120,7 @@ def _own_folders(kind: Kind) -> list[Path]:
 
 
 def _named_folders(kind: Kind) -> list[Path]:
-    from bench.layers import plugin_folders
+    from bench.config_files import plugin_folders
 
     return plugin_folders(f"{kind}s")
 
@@ -135,7 +135,7 @@ def _list(kind: Kind, folders: list[str]) -> str:
 
 def _advice(kind: Kind, folder: Path) -> str:
     """How the user's own bench.toml comes to name the folder; it may have the table, and the list, already."""
-    from bench.layers import read_toml
+    from bench.config_files import read_toml
 
     plugins: dict[str, Any] | None = read_toml(Path("bench.toml"))[1].get("plugins")
     if plugins is None:

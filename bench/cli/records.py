@@ -29,7 +29,7 @@ def export(
 
     Or to an experiment tracker, a run each; a record that is there already is left alone.
     """
-    from bench.report import frame, trackers
+    from bench.report.export import frame, trackers
     from bench.report.request import read_records
     from bench.workspace import open_workspace
 

@@ -31,7 +31,7 @@ def report(
     """Write one HTML page that needs nothing else: tables, figures, tests, failed jobs, origin, how to repeat it."""
     from bench.errors import BenchError
     from bench.provenance import command
-    from bench.report.page import page
+    from bench.report.page.document import page
     from bench.report.request import read_records
     from bench.workspace import open_workspace
 

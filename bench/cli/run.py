@@ -236,9 +236,9 @@ def _progress(
 def _print_tables(result: Result, workspace: Workspace, suite: str | None) -> None:
     from itertools import groupby
 
-    from bench.report.formats import rendered
     from bench.report.selection import select, setting_of
-    from bench.report.tables import class_table
+    from bench.report.tables.formats import rendered
+    from bench.report.tables.table import class_table
 
     labels = list(dict.fromkeys(job.label for job in result.jobs))
     parts = workspace.config.parts(suite) if suite is not None else []

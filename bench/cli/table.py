@@ -42,9 +42,9 @@ def table(
 ) -> None:
     """Print tables from the records: mean ± deviation over seeds; † marks what used more than normal images."""
     from bench.errors import BenchError
-    from bench.report import latex
-    from bench.report.formats import rendered
     from bench.report.request import read_records, tables
+    from bench.report.tables import latex
+    from bench.report.tables.formats import rendered
     from bench.workspace import open_workspace
 
     if (document or siunitx) and format_ != "latex":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,8 +13,9 @@ from bench.cli import options
 from bench.terminal import echo
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from bench.record import Record
     from bench.report.causes import Explanation
     from bench.report.claims import Claim
 
@@ -47,7 +49,7 @@ def verify(
     file = causes or REFERENCE.parent / "causes.toml"
     experiments = read_causes(file) if explain else []
     found = list(claims(read_records(workspace), workspace, names or [], profile))
-    why = explanations(found, experiments, file.parent, workspace, tolerance) if explain else []
+    why = explanations(found, experiments, _records_beside(file), workspace, tolerance) if explain else []
     if as_json:
         echo(_as_json(found, why, tolerance))
     else:
@@ -58,6 +60,13 @@ def verify(
         raise typer.Exit(1)
 
 
+def _records_beside(file: Path) -> Callable[[str], list[Record]]:
+    """Reads the records of a results folder that lies beside a file, once each."""
+    from bench.store import Store
+
+    return functools.cache(lambda results: Store(file.parent / results).records()[0])
+
+
 def _as_text(found: Sequence[Claim], tolerance: float) -> str:
     from collections import Counter
 
@@ -66,12 +75,12 @@ def _as_text(found: Sequence[Claim], tolerance: float) -> str:
     compared = [claim for claim in found if claim.difference is not None]
     rows = [
         (
-            claim.figure.table,
-            claim.figure.suite,
-            claim.figure.normal_class,
+            claim.published.table,
+            claim.published.suite,
+            claim.published.normal_class,
             claim.label,
             f"{claim.cell.mean:.3f} ({len(claim.cell.values)})",
-            f"{claim.figure.auroc:.3f}" + ("" if claim.figure.kind == "printed" else " ‡"),
+            f"{claim.published.auroc:.3f}" + ("" if claim.published.kind == "printed" else " ‡"),
             _signed(claim.difference),
             claim.verdict(tolerance),
         )
@@ -83,7 +92,7 @@ def _as_text(found: Sequence[Claim], tolerance: float) -> str:
     lines.append(", ".join(f"{verdicts[each]} {each}" for each in ("reproduced", "differs", "not comparable")))
     reasons = Counter(claim.reason for claim in found if claim.reason)
     lines += [f"  {count:4} not comparable: {reason}" for reason, count in reasons.most_common()]
-    if any(claim.figure.kind != "printed" for claim in compared):
+    if any(claim.published.kind != "printed" for claim in compared):
         lines.append("‡ not in the paper's own text; bench table says where it is from")
     return "\n".join(lines)
 
@@ -95,9 +104,9 @@ def _explained(why: Sequence[Explanation], tolerance: float) -> str:
 
     rows = [
         (
-            each.claim.figure.table,
-            each.claim.figure.suite,
-            each.claim.figure.normal_class,
+            each.claim.published.table,
+            each.claim.published.suite,
+            each.claim.published.normal_class,
             each.claim.label,
             _signed(each.claim.difference),
             each.verdict(tolerance),
@@ -129,7 +138,7 @@ def _signed(difference: float | None) -> str:
 def _as_json(found: Sequence[Claim], why: Sequence[Explanation], tolerance: float) -> str:
     facts = [
         {
-            **vars(claim.figure),
+            **vars(claim.published),
             "label": claim.label,
             "reproduced": claim.cell.mean,
             "seeds": len(claim.cell.values),
@@ -141,7 +150,7 @@ def _as_json(found: Sequence[Claim], why: Sequence[Explanation], tolerance: floa
     ]
     reasons = [
         {
-            **vars(each.claim.figure),
+            **vars(each.claim.published),
             "label": each.claim.label,
             "verdict": each.verdict(tolerance),
             "experiment": each.experiment.model_dump() if each.experiment else None,

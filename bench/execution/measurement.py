@@ -21,7 +21,7 @@ from bench.execution.messages import Outcome, Task
 from bench.fingerprint import source_fingerprint
 from bench.jobs import Job
 from bench.method import Epoch, EpochMethod, FitContext, Images, Method, Precision, Scores
-from bench.metrics import auroc, figures
+from bench.metrics import auroc, measured
 from bench.protocols import Split, protocol
 from bench.provenance import accelerator
 from bench.randomness import derive_seed, global_generators_seeded
@@ -115,7 +115,7 @@ def _measured(task: Task, report: Callable[[Epoch], None], epochs: list[dict[str
     return Outcome(
         status="done",
         split=_split_facts(split, job, dataset),
-        metrics=figures(split.test_labels, scores),
+        metrics=measured(split.test_labels, scores),
         cost={
             "fit_seconds": fit_seconds,
             "score_seconds": score_seconds,

@@ -1,1 +1,1 @@
-"""Pure functions from records to frames to tables."""
+"""From records to what is read: tables, figures, statistics, a page, exports. ``request`` and ``causes`` read files."""

@@ -6,9 +6,8 @@ show it. What they show is read from those records, never from the file.
 
 from __future__ import annotations
 
-import functools
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,8 +19,7 @@ from bench.errors import BenchError
 from bench.record import Record
 from bench.report.claims import Claim
 from bench.report.request import NoRecords, selections
-from bench.report.tables import Cell, Choice, class_table
-from bench.store import Store
+from bench.report.tables.table import Cell, Choice, class_table
 from bench.workspace import Workspace
 
 TABLES: dict[str, Choice] = {"last": "last", "oracle": "oracle", "by batch": "every"}
@@ -67,7 +65,7 @@ class Explanation:
     @property
     def left(self) -> float:
         """The experiment's AUROC − the published one."""
-        return self.auroc - self.claim.figure.auroc
+        return self.auroc - self.claim.published.auroc
 
     def verdict(self, tolerance: float) -> Literal["explained", "in part", "unexplained"]:
         """``explained`` where the experiment is within the tolerance, ``in part`` where it leaves half of the gap."""
@@ -91,18 +89,20 @@ def read_causes(file: Path) -> Sequence[Experiment]:
 
 
 def explanations(
-    claims: Iterable[Claim], experiments: Sequence[Experiment], folder: Path, workspace: Workspace, tolerance: float
+    claims: Iterable[Claim],
+    experiments: Sequence[Experiment],
+    records: Callable[[str], Sequence[Record]],
+    workspace: Workspace,
+    tolerance: float,
 ) -> list[Explanation]:
-    """For each claim that differs by more than the tolerance, what explains it best. ``folder`` holds the results."""
+    """For each claim that differs by more than the tolerance, what explains it best.
 
-    @functools.cache
-    def records(results: str) -> list[Record]:
-        return Store(folder / results).records()[0]
-
+    ``records`` reads the records of an experiment's results.
+    """
     found = []
     for claim in claims:
         if claim.verdict(tolerance) == "differs":
-            fit = [e for e in experiments if claim.figure.table in e.tables and claim.label == e.label]
+            fit = [e for e in experiments if claim.published.table in e.tables and claim.label == e.label]
             shown = [(each, _shown(each, claim, records(each.results), workspace)) for each in fit]
             tried = [Explanation(claim, each, auroc) for each, auroc in shown if auroc is not None]
             found.append(min(tried, key=lambda each: abs(each.left), default=Explanation(claim)))
@@ -111,10 +111,10 @@ def explanations(
 
 def _shown(experiment: Experiment, claim: Claim, records: Sequence[Record], workspace: Workspace) -> float | None:
     """The experiment's AUROC for the claim's class; None where the records have none."""
-    label, row = experiment.by or experiment.label, claim.figure.normal_class
+    label, row = experiment.by or experiment.label, claim.published.normal_class
     own = [record for record in records if record.job.label == label]
     try:
-        chosen, _ = selections(experiment.suite or claim.figure.suite, own, workspace, experiment.profile)
+        chosen, _ = selections(experiment.suite or claim.published.suite, own, workspace, experiment.profile)
     except NoRecords:
         return None
     (selection,) = chosen.values()

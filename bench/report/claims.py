@@ -8,9 +8,9 @@ from typing import Literal
 
 from bench.errors import BenchError
 from bench.record import Record
-from bench.report.published import Figure, of_table
 from bench.report.request import NoRecords, tables
-from bench.report.tables import Cell, Table
+from bench.report.tables.published import Published, of_table
+from bench.report.tables.table import Cell, Table
 from bench.workspace import Workspace
 
 Verdict = Literal["reproduced", "differs", "not comparable"]
@@ -22,7 +22,7 @@ NO_RECORDS = "no record"
 class Claim:
     """One published figure, and what the records say of it."""
 
-    figure: Figure
+    published: Published
     label: str
     """The method here; empty where there is none."""
     cell: Cell
@@ -32,7 +32,7 @@ class Claim:
     @property
     def difference(self) -> float | None:
         """Reproduced − published; None where they cannot be compared."""
-        return None if self.reason or self.cell.mean is None else self.cell.mean - self.figure.auroc
+        return None if self.reason or self.cell.mean is None else self.cell.mean - self.published.auroc
 
     def verdict(self, tolerance: float) -> Verdict:
         """``reproduced`` where the two differ by no more than the tolerance."""
@@ -71,17 +71,17 @@ def claims_of(name: str, table: Table, workspace: Workspace) -> Iterator[Claim]:
             yield _held(figure, labels.get(method, ""), table, suite if table.across == "suite" else normal_class)
 
 
-def _held(figure: Figure, label: str, table: Table, place: str) -> Claim:
+def _held(published: Published, label: str, table: Table, place: str) -> Claim:
     row, column = (label, place) if table.across == "suite" else (place, label)
     cell = table.cells.get(row, {}).get(column, Cell())
     if not label:
         reason = "no method here"
-    elif not figure.comparable or figure.normal_class.startswith("col"):
-        reason = figure.note
+    elif not published.comparable or published.normal_class.startswith("col"):
+        reason = published.note
     elif cell.mean is None:
         reason = "failed" if cell.failed else NO_RECORDS
     elif place in table.partial:
         reason = "a mean over all classes, of which some have no record"
     else:
         reason = ""
-    return Claim(figure, label, cell, reason)
+    return Claim(published, label, cell, reason)

@@ -8,12 +8,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from bench.config import Suite
+from bench.dataset import PreparedDataset
 from bench.errors import BenchError, RecordUnreadable, unknown, warn
 from bench.fingerprint import source_fingerprint
 from bench.record import Arrays, Record
-from bench.report.beside import Beside, with_published
 from bench.report.selection import Selection, Setting, select
-from bench.report.tables import Choice, Table, class_table, ordered, suite_table
+from bench.report.tables.beside import Beside, with_published
+from bench.report.tables.table import Choice, Table, class_table, ordered, suite_table
 from bench.specs import parse_spec, parse_specs
 from bench.store import Store
 from bench.terminal import echo
@@ -144,6 +145,20 @@ def score_reader(workspace: Workspace) -> Callable[[Record], Arrays]:
     """Reads the scores of what ``read_records`` found: records of one's own, or else of the reference run."""
     own, reference = Store(workspace.results), Store(REFERENCE)
     return lambda record: (own if own.holds(record.job) else reference).scores(record)
+
+
+def recorded_dataset(setting: Setting, workspace: Workspace) -> PreparedDataset:
+    """The dataset that the records of a setting were made on.
+
+    Raises DataMissing where it is not at hand, BenchError where its content is another by now.
+    """
+    dataset = workspace.dataset(parse_spec(setting.dataset))
+    if dataset.checksum != setting.dataset_checksum:
+        raise BenchError(
+            f"{setting.dataset} is not what it was when the records were made (another checksum); "
+            "name the folder with the data of then with --data, or make records of today's with bench run"
+        )
+    return dataset
 
 
 def with_scores(selection: Selection, arrays: Callable[[Record], Arrays]) -> Selection:

@@ -14,12 +14,12 @@ from bench.errors import BenchError
 from bench.terminal import echo
 
 if TYPE_CHECKING:
-    from bench.report.intervals import ClassFigures, Difference, Interval
     from bench.report.selection import Selection
-    from bench.report.statistics import Comparison
+    from bench.report.statistics.intervals import ClassFigures, Difference, Interval
+    from bench.report.statistics.ranking import Ranking
 
 
-def statistics(
+def stats(
     name: options.Selected,
     metric: options.Metric = "auroc",
     methods: Annotated[
@@ -36,16 +36,16 @@ def statistics(
     config: options.Config = None,
 ) -> None:
     """Tell whether methods differ: Friedman, Nemenyi and Wilcoxon–Holm over dataset × class; or class by class."""
-    from bench.report.intervals import class_figures
     from bench.report.request import score_reader, selections_and_labels, with_scores
-    from bench.report.statistics import blocks, compare
+    from bench.report.statistics.intervals import class_figures
+    from bench.report.statistics.ranking import blocks, rank_methods
     from bench.workspace import open_workspace
 
     workspace = open_workspace(config, data, results)
     chosen, labels = selections_and_labels(name, methods, workspace, profile)
     notes = [f"{part}: {note}" for part, selection in chosen.items() for note in selection.notes]
     if not by_class:
-        comparison = compare(blocks(chosen.values(), labels, metric))
+        comparison = rank_methods(blocks(chosen.values(), labels, metric))
         facts, text = _comparison_facts(comparison), _comparison_text(comparison, chosen)
         notes += comparison.notes
     elif metric != "auroc":
@@ -62,7 +62,7 @@ def statistics(
         echo("\n".join([text, *notes]))
 
 
-def _comparison_facts(comparison: Comparison) -> dict[str, Any]:
+def _comparison_facts(comparison: Ranking) -> dict[str, Any]:
     blocks = comparison.blocks
     rows = zip(blocks.frame.index, blocks.seeds, blocks.frame.to_dict("records"), strict=True)
     return {
@@ -82,8 +82,8 @@ def _comparison_facts(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _comparison_text(comparison: Comparison, selections: Mapping[str, Selection]) -> str:
-    from bench.report.statistics import shown_difference, shown_p
+def _comparison_text(comparison: Ranking, selections: Mapping[str, Selection]) -> str:
+    from bench.report.statistics.ranking import shown_difference, shown_p
 
     blocks = comparison.blocks
     lines = [f"{part}: {selection.setting.describe()}" for part, selection in selections.items()]
@@ -154,7 +154,7 @@ def _interval(interval: Interval | None) -> str:
 
 
 def _difference(found: Difference | None) -> tuple[str, str]:
-    from bench.report.statistics import shown_p
+    from bench.report.statistics.ranking import shown_p
 
     if found is None:
         return "–", "–"

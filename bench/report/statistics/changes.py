@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.errors import BenchError
 from bench.record import Record
-from bench.report.statistics import interval_of_mean
+from bench.report.statistics.ranking import interval_of_mean
 
 Place = tuple[str, str, str, str, int]
 """Label, dataset, protocol, normal class and seed: what two records share that are held against each other."""
@@ -37,7 +37,7 @@ class Paired:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RecordComparison:
     """What two sets of records have in common and where they differ."""
 
     metric: str
@@ -52,7 +52,7 @@ class Comparison:
     """By label (or ``environment``), what changed, as ``name: before → after``."""
 
 
-def compare_records(first: Iterable[Record], second: Iterable[Record], metric: str = "auroc") -> Comparison:
+def compare_records(first: Iterable[Record], second: Iterable[Record], metric: str = "auroc") -> RecordComparison:
     """Hold done records of two sets against each other, pair by pair.
 
     Where a set has several for a place, as of several profiles, the newest counts. Raises BenchError where no pair is.
@@ -73,7 +73,7 @@ def compare_records(first: Iterable[Record], second: Iterable[Record], metric: s
         identical += a.metrics[metric] == b.metrics[metric]
         changes[place[0]].update(dict.fromkeys(_changes(_code(a), _code(b))))
         changes["environment"].update(dict.fromkeys(_changes(_environment(a), _environment(b))))
-    return Comparison(
+    return RecordComparison(
         metric=metric,
         paired=[Paired(label, each) for label, each in sorted(differences.items())],
         identical=identical,

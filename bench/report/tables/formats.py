@@ -8,9 +8,9 @@ import json
 from typing import Literal, get_args
 
 from bench.errors import unknown
-from bench.report import latex
-from bench.report.tables import Table
-from bench.report.typesetting import grid
+from bench.report.tables import latex
+from bench.report.tables.table import Table
+from bench.report.tables.typesetting import grid
 
 Format = Literal["text", "markdown", "latex", "siunitx", "html", "csv", "json"]
 """``siunitx``: LaTeX with that package's columns."""
@@ -25,7 +25,7 @@ def rendered(table: Table, form: str, decimals: int = 3) -> str:
     if form not in get_args(Format):
         raise unknown("format", form, get_args(Format))
     if form == "html":
-        from bench.report.html import fragment
+        from bench.report.tables.markup import fragment
 
         return fragment(table, decimals)
     if form in ("latex", "siunitx"):

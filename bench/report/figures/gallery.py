@@ -8,15 +8,16 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
+from bench.dataset import PreparedDataset
 from bench.record import Arrays, Record
-from bench.report.budget import auroc_by_steps, budgets
-from bench.report.choice import auroc_by_choice, choices
-from bench.report.curves import roc_curves, score_histogram, training_curves
-from bench.report.figures import cost, heatmap, run_name, seed_spread
-from bench.report.pictures import extremes, reconstructions, recorded_dataset, sample_sheet
+from bench.report.figures.budget import auroc_by_steps, budgets
+from bench.report.figures.choice import auroc_by_choice, choices
+from bench.report.figures.curves import roc_curves, score_histogram, training_curves
+from bench.report.figures.methods import cost, heatmap, seed_spread
+from bench.report.figures.pictures import extremes, reconstructions, sample_sheet
+from bench.report.figures.style import run_name
 from bench.report.selection import Selection
-from bench.report.statistics import done_runs
-from bench.workspace import Workspace
+from bench.report.statistics.ranking import done_runs
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,8 @@ class Gallery:
             lacks = "the test AUROC: not traced; bench run --trace makes a trace" if untraced else ""
             yield self._of_run("training", record, partial(training_curves, record), lacks)
 
-    def images(self, workspace: Workspace) -> Iterator[Drawing]:
-        """Images of the dataset, and what single runs make of them. Raises BenchError where it is not at hand."""
-        dataset = recorded_dataset(self.selection.setting, workspace)
+    def images(self, dataset: PreparedDataset) -> Iterator[Drawing]:
+        """Images of the dataset that the records were made on, and what single runs make of them."""
         draw = partial(sample_sheet, self.selection, dataset)
         yield Drawing(f"{self.part}-samples", f"{self.part}: images of each class", draw)
         for record in self._runs():

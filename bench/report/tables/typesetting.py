@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from bench.report.tables import Table
+from bench.report.tables.table import Table
 
 _MARKUP = {
     "latex": (r"\textbf{%(text)s}", r"\underline{%(text)s}", r"\textit{%(text)s}"),

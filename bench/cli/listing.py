@@ -118,7 +118,7 @@ def _listed(what: Listed, config_file: Path | None) -> list[dict[str, Any]]:
         config = load_config(config_file)
         named = config.suites if what == "suites" else config.profiles
         return [{"name": name, "summary": each.summary} for name, each in named.items()]
-    from bench.layers import plugin_folders
+    from bench.config_files import plugin_folders
     from bench.registry import Registry
 
     registry = Registry("method" if what == "methods" else "dataset", plugin_folders(what, config_file))
@@ -130,8 +130,8 @@ def _parameters(what: Listed, text: str, config_file: Path | None) -> list[dict[
     """The parameters of a plugin: type and range, and the default."""
     import dataclasses
 
+    from bench.config_files import plugin_folders
     from bench.errors import BenchError
-    from bench.layers import plugin_folders
     from bench.registry import Registry
     from bench.specs import parse_spec
 

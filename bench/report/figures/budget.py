@@ -11,9 +11,10 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from bench.errors import BenchError
-from bench.report.figures import COLUMN, STYLE, averaged, look, overall, with_legend
+from bench.report.figures.methods import overall
+from bench.report.figures.style import COLUMN, STYLE, averaged, look, with_legend
 from bench.report.selection import Selection
-from bench.report.statistics import interval_of_mean
+from bench.report.statistics.ranking import interval_of_mean
 from bench.specs import Spec, parse_spec
 
 LENGTH = ("epochs", "min_steps")

@@ -16,7 +16,7 @@ of such cells. ``inferred``: see the note. ``context``: of other work, whose pro
 
 
 @dataclass(frozen=True)
-class Figure:
+class Published:
     """One published AUROC of a method on a normal class, or over all of them (``mean``)."""
 
     table: str
@@ -38,17 +38,17 @@ class Figure:
 
 
 @functools.cache
-def figures() -> tuple[Figure, ...]:
+def published_values() -> tuple[Published, ...]:
     """Every published figure."""
-    text = resources.files("bench.report").joinpath("published.csv").read_text(encoding="utf-8")
+    text = resources.files("bench.report.tables").joinpath("published.csv").read_text(encoding="utf-8")
     rows: list[dict[str, Any]] = list(csv.DictReader(text.splitlines()))
-    return tuple(Figure(**{**row, "auroc": float(row["auroc"])}) for row in rows)
+    return tuple(Published(**{**row, "auroc": float(row["auroc"])}) for row in rows)
 
 
-def of_table(table: str) -> Mapping[str, Mapping[tuple[str, str], Figure]]:
+def of_table(table: str) -> Mapping[str, Mapping[tuple[str, str], Published]]:
     """A table's figures: by method as printed, then by suite and normal class."""
-    found: dict[str, dict[tuple[str, str], Figure]] = defaultdict(dict)
-    for figure in figures():
+    found: dict[str, dict[tuple[str, str], Published]] = defaultdict(dict)
+    for figure in published_values():
         if figure.table == table and figure.suite:
             found[figure.method][figure.suite, figure.normal_class] = figure
     return found
@@ -56,4 +56,6 @@ def of_table(table: str) -> Mapping[str, Mapping[tuple[str, str], Figure]]:
 
 def without_suite(table: str) -> list[str]:
     """The datasets of a table's figures that no suite here repeats."""
-    return list(dict.fromkeys(figure.dataset for figure in figures() if figure.table == table and not figure.suite))
+    return list(
+        dict.fromkeys(figure.dataset for figure in published_values() if figure.table == table and not figure.suite)
+    )

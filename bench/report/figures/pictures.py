@@ -15,10 +15,8 @@ from PIL import Image
 from bench.dataset import PreparedDataset
 from bench.errors import BenchError
 from bench.record import Arrays, Record, ranked
-from bench.report.figures import LINE, PAGE, PALETTE, RESOLUTION, STYLE, broken, run_title, widest
-from bench.report.selection import Selection, Setting
-from bench.specs import parse_spec
-from bench.workspace import Workspace
+from bench.report.figures.style import LINE, PAGE, PALETTE, RESOLUTION, STYLE, broken, run_title, widest
+from bench.report.selection import Selection
 
 ROWS, COLUMNS = 10, 10
 """Most classes of a sample sheet, and images in a row."""
@@ -33,20 +31,6 @@ LETTERS = 8
 """Of a score under an image."""
 
 FRAMED = "framed: a normal image among the most anomalous, or an anomalous one among the most normal"
-
-
-def recorded_dataset(setting: Setting, workspace: Workspace) -> PreparedDataset:
-    """The dataset that the records of a setting were made on.
-
-    Raises DataMissing where it is not at hand, BenchError where its content is another by now.
-    """
-    dataset = workspace.dataset(parse_spec(setting.dataset))
-    if dataset.checksum != setting.dataset_checksum:
-        raise BenchError(
-            f"{setting.dataset} is not what it was when the records were made (another checksum); "
-            "name the folder with the data of then with --data, or make records of today's with bench run"
-        )
-    return dataset
 
 
 @STYLE

@@ -16,16 +16,17 @@ from typing import Literal, NamedTuple
 
 from bench.errors import BenchError
 from bench.record import Record
-from bench.report import latex
-from bench.report.account import Account, account
 from bench.report.claims import Claim, claims_of
-from bench.report.figures import COLUMN, critical_difference, svg
-from bench.report.gallery import Drawing, Gallery, first_class
-from bench.report.html import templates
-from bench.report.request import NoRecords, currency, score_reader, selections, table_of
+from bench.report.figures.gallery import Drawing, Gallery, first_class
+from bench.report.figures.ranks import critical_difference
+from bench.report.figures.style import COLUMN, svg
+from bench.report.page.account import Account, account
+from bench.report.request import NoRecords, currency, recorded_dataset, score_reader, selections, table_of
 from bench.report.selection import Selection, setting_of
-from bench.report.statistics import Comparison, blocks, compare
-from bench.report.tables import Table, ordered
+from bench.report.statistics.ranking import Ranking, blocks, rank_methods
+from bench.report.tables import latex
+from bench.report.tables.markup import templates
+from bench.report.tables.table import Table, ordered
 from bench.version import VERSION
 from bench.workspace import Workspace
 
@@ -54,7 +55,7 @@ class Section:
     name: str
     table: Table
     latex: str
-    comparison: Comparison | None
+    comparison: Ranking | None
     reason: str
     """Why there is no comparison."""
     overview: Sequence[Picture]
@@ -185,12 +186,12 @@ def _section(
     return Section(name, table, latex.environment(table), comparison, reason, overview, runs, left_out)
 
 
-def _comparison(chosen: Sequence[Selection], labels: Sequence[str]) -> tuple[Comparison | None, str]:
+def _comparison(chosen: Sequence[Selection], labels: Sequence[str]) -> tuple[Ranking | None, str]:
     """The tests between the labels that have a figure on every class, else why there are none."""
     whole = [label for label in labels if all(_has_every_class(selection, label) for selection in chosen)]
     compared = whole if len(whole) > 1 else labels
     try:
-        comparison = compare(blocks(chosen, compared))
+        comparison = rank_methods(blocks(chosen, compared))
     except BenchError as error:
         return None, str(error)
     if absent := [label for label in labels if label not in compared]:
@@ -206,7 +207,7 @@ def _has_every_class(selection: Selection, label: str) -> bool:
 
 def _images(gallery: Gallery, workspace: Workspace, left_out: list[str]) -> list[Drawing]:
     try:
-        return list(gallery.images(workspace))
+        return list(gallery.images(recorded_dataset(gallery.selection.setting, workspace)))
     except BenchError as error:
         left_out.append(f"images of {gallery.part}: {error}")
         return []

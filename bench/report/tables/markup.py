@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, NamedTuple
 
-from bench.report.statistics import shown_difference, shown_p
-from bench.report.tables import MEAN, Table
+from bench.report.statistics.ranking import shown_difference, shown_p
+from bench.report.tables.table import MEAN, Table
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from bench.report.published import Figure, of_table, without_suite
-from bench.report.tables import Cell, Table
+from bench.report.tables.published import Published, of_table, without_suite
+from bench.report.tables.table import Cell, Table
 
 Beside = Literal["none", "own", "all"]
 """Which published figures to show: none, those of methods that are in the table, or also those of others."""
@@ -31,7 +31,7 @@ def with_published(table: Table, name: str, names: Mapping[str, str], suites: Se
     if beside == "all":
         pairs += [(None, method) for method in published if method not in names.values()]
     lines: Lines = {}
-    shown: list[Figure] = []
+    shown: list[Published] = []
     for label, method in pairs:
         keys = {place: (place, "mean") if over_suites else (suites[0], place) for place in places}
         figures = {place: published[method].get(key) for place, key in keys.items()}
@@ -58,19 +58,19 @@ def with_published(table: Table, name: str, names: Mapping[str, str], suites: Se
     return dataclasses.replace(table, columns=[*table.columns, *lines], cells=cells, notes=notes)
 
 
-def _printed(figure: Figure | None) -> Cell:
+def _printed(figure: Published | None) -> Cell:
     if figure is None:
         return Cell(kind="published")
     return Cell((figure.auroc,), kind="published", mark="" if figure.kind == "printed" else "‡")
 
 
-def _difference(own: Cell, figure: Figure | None) -> Cell:
+def _difference(own: Cell, figure: Published | None) -> Cell:
     if figure is None or own.mean is None:
         return Cell(kind="difference")
     return Cell((own.mean - figure.auroc,), kind="difference", mark="" if figure.kind == "printed" else "‡")
 
 
-def _sources(shown: Sequence[Figure]) -> list[str]:
+def _sources(shown: Sequence[Published]) -> list[str]:
     """Where the figures are from; ‡ those that were not seen in the paper's own text."""
     printed = dict.fromkeys(figure.source for figure in shown if figure.kind == "printed")
     notes = [f"published: {source}" for source in printed]

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from bench.errors import BenchError
 from bench.record import Arrays, Record
 from bench.report.selection import Selection
-from bench.report.statistics import done_runs, shared_seeds
+from bench.report.statistics.ranking import done_runs, shared_seeds
 
 CONFIDENCE = 0.95
 

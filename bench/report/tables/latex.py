@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from bench.report.tables import Table
-from bench.report.typesetting import escaped, grid
+from bench.report.tables.table import Table
+from bench.report.tables.typesetting import escaped, grid
 
 _PREAMBLE = r"""\documentclass{article}
 \usepackage[T1]{fontenc}

@@ -1,7 +1,7 @@
 """Records as runs of an experiment tracker, MLflow or Weights & Biases, written after the fact.
 
 ``tracked`` says what a tracker keeps of a record; a writer only hands that over. Names are those of the columns of
-``bench.report.frame``, with ``_`` for what is no letter, digit or ``_``, which both trackers can sort and filter by.
+``export.frame``, with ``_`` for what is no letter, digit or ``_``, which both trackers can sort and filter by.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from bench.errors import BenchError, unknown
 from bench.jobs import Job
 from bench.record import Record
-from bench.report.frame import flat, row
+from bench.report.export.frame import flat, row
 
 EXPERIMENT = "oneclass-bench"
 """MLflow's experiment for the runs."""

@@ -18,10 +18,10 @@ from matplotlib.ticker import MaxNLocator
 from bench.errors import BenchError
 from bench.metrics import auroc
 from bench.record import Arrays, Record, ranked
-from bench.report.figures import COLUMN, PALETTE, STYLE, look, run_title, with_legend
+from bench.report.figures.style import COLUMN, PALETTE, STYLE, look, run_title, with_legend
 from bench.report.selection import Selection
-from bench.report.statistics import done_runs
-from bench.report.tables import ordered
+from bench.report.statistics.ranking import done_runs
+from bench.report.tables.table import ordered
 
 GRID = np.linspace(0, 1, 501)
 """False positive rates at which the curves of several seeds are averaged."""

@@ -15,14 +15,12 @@ from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.errors import BenchError, unknown
+from bench.metrics import HIGHER_IS_BETTER
 from bench.record import Record
 from bench.report.selection import Selection
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from pandas import DataFrame, Series
-
-HIGHER_IS_BETTER = {"auroc": True, "average_precision": True, "fpr_at_95_tpr": False}
 
 MINIMUM_BLOCKS = 6
 """With five, not even five wins out of five reach 5 % in a two-sided signed-rank test: p = 2 / 2⁵ = 0.0625."""
@@ -56,7 +54,7 @@ class Pair(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Ranking:
     """What the blocks say about the methods. For two methods there are ranks and the signed-rank test alone."""
 
     blocks: Blocks
@@ -172,7 +170,7 @@ def blocks(selections: Iterable[Selection], labels: Sequence[str] | None = None,
     return Blocks(DataFrame(list(rows.values()), index=index, columns=columns), metric, seeds, dropped, notes)
 
 
-def compare(blocks: Blocks, alpha: float = 0.05) -> Comparison:
+def rank_methods(blocks: Blocks, alpha: float = 0.05) -> Ranking:
     """The tests on the blocks. Raises BenchError for fewer than two methods or six blocks, saying what would do."""
     _require_enough(blocks)
     ranks = blocks.frame.rank(axis=1, ascending=not HIGHER_IS_BETTER[blocks.metric]).mean().sort_values(kind="stable")
@@ -189,7 +187,7 @@ def compare(blocks: Blocks, alpha: float = 0.05) -> Comparison:
     holm, independence = _wilcoxon_holm(frame), _independence(blocks)
     if methods == 2:
         notes.append("two methods: the signed-rank test alone, for Friedman's and Nemenyi's need three")
-        return Comparison(blocks, alpha, ranks, holm, [*notes, *independence])
+        return Ranking(blocks, alpha, ranks, holm, [*notes, *independence])
     import scikit_posthocs
     from scipy.stats import studentized_range
 
@@ -198,7 +196,7 @@ def compare(blocks: Blocks, alpha: float = 0.05) -> Comparison:
         notes.append(f"Friedman's test finds no difference at level {alpha:g}; tests of pairs should then not be read")
     nemenyi = scikit_posthocs.posthoc_nemenyi_friedman(frame.reset_index(drop=True))
     quantile = studentized_range.ppf(1 - alpha, methods, math.inf) / math.sqrt(2)
-    return Comparison(
+    return Ranking(
         blocks,
         alpha,
         ranks,
@@ -210,34 +208,6 @@ def compare(blocks: Blocks, alpha: float = 0.05) -> Comparison:
         critical_difference=float(quantile * math.sqrt(methods * (methods + 1) / (6 * count))),
         cliques=_cliques(nemenyi, alpha),
     )
-
-
-def critical_difference(axes: Axes, comparison: Comparison) -> None:
-    """Draw the critical-difference diagram: the mean ranks, a bar below each clique, the critical difference above.
-
-    Raises BenchError for two methods, for which there is none.
-    """
-    import scikit_posthocs
-    from matplotlib.transforms import ScaledTranslation
-
-    if comparison.nemenyi is None or comparison.critical_difference is None:
-        raise BenchError("a critical-difference diagram needs three methods; for two there is the signed-rank test")
-    diagram = scikit_posthocs.critical_difference_diagram(
-        comparison.ranks,
-        comparison.nemenyi,
-        ax=axes,
-        alpha=comparison.alpha,
-        label_fmt_left="{label} ({rank:.2f})",
-        label_fmt_right="({rank:.2f}) {label}",
-    )
-    for (bar,) in diagram["crossbars"]:
-        bar.set_xdata(sorted(bar.get_xdata()))  # theirs is a set's, another in each process
-    best = float(comparison.ranks.iloc[0])
-    ends = [best, best + comparison.critical_difference]
-    lift = ScaledTranslation(0, 22 / 72, axes.figure.dpi_scale_trans)  # clears the axis's numbers
-    axes.plot(ends, [0, 0], color="black", marker="|", transform=axes.transData + lift, clip_on=False)
-    label = f"critical difference {comparison.critical_difference:.2f} (α = {comparison.alpha:g})"
-    axes.annotate(label, (best, 0), (0, 27), textcoords="offset points")
 
 
 def _grouped(selections: Iterable[Selection]) -> dict[tuple[str, str], list[Selection]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bench.errors import BenchError
+from bench.metrics import HIGHER_IS_BETTER
 from bench.record import Record
 from bench.report.selection import Selection
 
@@ -20,7 +21,6 @@ Choice = Literal["last", "oracle", "both", "every"]
 MEAN = "mean"
 """Name of the row that holds the mean over classes."""
 
-LOWER_IS_BETTER = ("fpr_at_95_tpr",)
 """Metrics of which less is better."""
 
 
@@ -189,7 +189,7 @@ def class_table(
         rows,
         notes,
         used,
-        lower_is_better=metric in LOWER_IS_BETTER,
+        lower_is_better=not HIGHER_IS_BETTER[metric],
         partial=[MEAN] if selection.partial else [],
         provenance=_provenance(selection.records),
     )
@@ -217,7 +217,7 @@ def suite_table(
     notes += [f"{name}: {note}" for name, s in selections.items() for note in s.notes]
     notes += _ledger_notes(records, choice)
     used = _used(records, lines)
-    lower = metric in LOWER_IS_BETTER
+    lower = not HIGHER_IS_BETTER[metric]
     partial = [name for name, selection in selections.items() if selection.partial]
     made_with = _provenance(records)
     return Table(title, "method", list(cells), list(selections), cells, notes, used, "suite", lower, made_with, partial)

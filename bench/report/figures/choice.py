@@ -9,9 +9,10 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from bench.errors import BenchError
-from bench.report.figures import COLUMN, LINE, PALETTE, STYLE, a_row_each, averaged, with_legend
+from bench.report.figures.methods import a_row_each
+from bench.report.figures.style import COLUMN, LINE, PALETTE, STYLE, averaged, with_legend
 from bench.report.selection import Selection
-from bench.report.tables import class_table
+from bench.report.tables.table import class_table
 
 CHOICES = {"": "last epoch", " (oracle)": "best epoch by test labels", " (by batch)": "last epoch, by batch"}
 """What the lines of a table of every choice are called, after the label, and in a legend."""

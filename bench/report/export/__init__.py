@@ -1,0 +1,1 @@
+"""Records to data frames and to experiment trackers."""

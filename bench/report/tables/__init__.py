@@ -1,0 +1,1 @@
+"""Records to tables, published figures beside them, in every format."""
