@@ -58,7 +58,7 @@ def backbone(name: str, weights: str, part: str = "") -> nn.Module:
 
     with torch.device("meta"):  # nothing is drawn that the file holds anyway
         network: nn.Module = torchvision.models.get_model(name, weights=None).get_submodule(part)
-    path = _find(weights) if weights else _cached(name)
+    path = found(weights) if weights else _cached(name)
     start = f"{part}." if part else ""
     state = {key.removeprefix(start): value for key, value in _state(path).items() if key.startswith(start)}
     try:
@@ -68,8 +68,8 @@ def backbone(name: str, weights: str, part: str = "") -> nn.Module:
     return network.eval().requires_grad_(False)
 
 
-def _find(weights: str) -> Path:
-    """The file that a canonical name means."""
+def found(weights: str) -> Path:
+    """The file that a canonical name means. Raises BenchError where it is not on the machine."""
     name, _, checksum = weights.partition("#")
     for path in _candidates(name):
         if path.is_file() and _checksum(path).startswith(checksum):
@@ -121,12 +121,12 @@ def _state(path: Path) -> Mapping[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
         raise BenchError(f"weights {path} cannot be read: {type(error).__name__}: {error}") from error
-    if not (isinstance(found, Mapping) and all(isinstance(each, torch.Tensor) for each in found.values())):
+    if not (isinstance(state, Mapping) and all(isinstance(each, torch.Tensor) for each in state.values())):
         raise BenchError(f"weights {path} hold no state dict; save one with torch.save(network.state_dict(), …)")
-    return found
+    return state
 
 
 def _named() -> list[str]:

@@ -1,40 +1,25 @@
-"""What adapters of whole libraries share: the parameters of their constructors, and a job without downloads.
-
-Constructors are read from the library's source, which imports nothing: a spec is checked at once, also where what a
-model needs is not installed.
-"""
+"""What adapters of whole libraries share: the parameters of their constructors, and a job without downloads."""
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import functools
-import importlib.util
+import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass
-from pathlib import Path
 from typing import Any
-from unittest import mock
 from urllib.request import OpenerDirector, Request
 
-from bench.errors import BenchError, PluginUnavailable, unknown
+from bench.errors import BenchError, unknown
 from bench.specs import Spec, Value
 
 
 @dataclass(frozen=True)
-class Expression:
-    """A default that no spec can hold, as the source has it; unequal to everything that a spec can hold."""
+class Unwritable:
+    """A default that no spec can hold; unequal to everything that one can."""
 
     text: str
-
-
-def library(name: str) -> Path:
-    """The folder of an installed package, which is not imported. Raises PluginUnavailable where there is none."""
-    found = importlib.util.find_spec(name)
-    if found is None or not found.submodule_search_locations:
-        raise PluginUnavailable(f"{name} is not installed; pip install {name}")
-    return Path(found.submodule_search_locations[0])
 
 
 def chosen(of: str, model: Value, names: Iterable[str], refused: Mapping[str, str], example: str) -> str:
@@ -50,24 +35,34 @@ def chosen(of: str, model: Value, names: Iterable[str], refused: Mapping[str, st
 
 
 @functools.cache
-def constructor(file: Path, name: str) -> Mapping[str, Any]:
-    """Parameters of the constructor of a class, with defaults: a ``Value``, an ``Expression``, or ``MISSING``."""
-    for cls in ast.parse(file.read_bytes()).body:
-        if isinstance(cls, ast.ClassDef) and cls.name == name:
-            for function in cls.body:
-                if isinstance(function, ast.FunctionDef) and function.name == "__init__":
-                    return _defaults(function.args)
-    raise PluginUnavailable(f"{file} holds no constructor of {name}; this version of the library is not supported")
+def constructor(cls: type[Any]) -> Mapping[str, Any]:
+    """Parameters of the constructor of a class, with defaults: a ``Value``, an ``Unwritable``, or ``MISSING``."""
+    return {
+        each.name: MISSING if each.default is each.empty else _default(each.default)
+        for each in inspect.signature(cls).parameters.values()
+        if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+    }
 
 
 def shown(defaults: Mapping[str, Any], given: Mapping[str, Value]) -> dict[str, Value]:
     """Every parameter with its value, for the record."""
-    return {**{k: v.text if isinstance(v, Expression) else v for k, v in defaults.items() if v is not MISSING}, **given}
+    return {**{k: v.text if isinstance(v, Unwritable) else v for k, v in defaults.items() if v is not MISSING}, **given}
 
 
 def arguments(parameters: Mapping[str, Value]) -> dict[str, Any]:
     """Parameters as constructors take them: sequences as lists, which they add to and compare with other lists."""
     return {name: _listed(value) for name, value in parameters.items()}
+
+
+@contextlib.contextmanager
+def replaced(owner: object, name: str, value: object) -> Iterator[None]:
+    """An attribute of a library with another value for a block."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
 
 
 @contextlib.contextmanager
@@ -82,7 +77,7 @@ def without_downloads(explanation: Callable[[str], str]) -> Iterator[None]:
         raise OSError(f"not downloaded: {asked.full_url if isinstance(asked, Request) else asked}")
 
     try:
-        with mock.patch.object(constants, "HF_HUB_OFFLINE", True), mock.patch.object(OpenerDirector, "open", refuse):
+        with replaced(constants, "HF_HUB_OFFLINE", True), replaced(OpenerDirector, "open", refuse):
             yield
     except OSError as error:
         address = _address(error)
@@ -100,19 +95,13 @@ def _address(error: BaseException | None) -> str | None:
     return None
 
 
-def _defaults(signature: ast.arguments) -> Mapping[str, Any]:
-    positional = signature.args[1:]  # the first is self
-    defaults: list[ast.expr | None] = [None] * (len(positional) - len(signature.defaults))
-    found = dict(zip(positional, [*defaults, *signature.defaults], strict=True))
-    found.update(zip(signature.kwonlyargs, signature.kw_defaults, strict=True))
-    return {argument.arg: MISSING if node is None else _default(node) for argument, node in found.items()}
-
-
-def _default(node: ast.expr) -> Value | Expression:
+def _default(value: object) -> Value | Unwritable:
+    plain = (bool, int, float, str, tuple, list, type(None))
     try:
-        return Spec("", {"default": ast.literal_eval(node)}).parameters["default"]
-    except (ValueError, BenchError):  # a call or a name; a dictionary
-        return Expression(ast.unparse(node))
+        # by its type alone: an enumeration of strings is one too, and no spec can hold it
+        return Spec("", {"default": value}).parameters["default"] if type(value) in plain else Unwritable(str(value))  # type: ignore[dict-item]
+    except BenchError:
+        return Unwritable(str(value))
 
 
 def _listed(value: Value) -> Any:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import enum
 import functools
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torchvision
 from sklearn.datasets import load_digits
 
 from bench.errors import BenchError, PluginUnavailable
@@ -94,7 +98,7 @@ def test_the_record_has_every_parameter_of_the_model() -> None:
         ("anomalib(model='Ganomaly',epochs='5')", "anomalib: epochs='5' is not usable"),
         ("pyod(model='XGBOD')", "cannot be used on images of one class: it is trained with labels"),
         ("pyod(model='LSCP')", "it combines detectors that are given to it as objects"),
-        ("pyod(model='DOMINANT')", "it takes no rows of numbers but graph data"),
+        ("pyod(model='DOMINANT')", "no model of pyod called 'DOMINANT'"),
         ("pyod(model='KNN',verbose=1)", "called 'verbose'"),
         ("anomalib(model='VlmAd')", "it asks a language model over the network"),
     ],
@@ -105,28 +109,26 @@ def test_what_cannot_be_asked_for_is_answered_with_what_can(spec: str, message: 
 
 
 def test_a_detector_whose_package_is_absent_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    import importlib.util
-
-    find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "suod" else find(name))
-    with pytest.raises(PluginUnavailable, match="pyod's SUOD needs suod; pip install suod"):
-        resolved("pyod(model='SUOD')")
+    monkeypatch.setitem(sys.modules, "combo", None)
+    with pytest.raises(PluginUnavailable, match="pyod's FeatureBagging needs combo; pip install combo"):
+        resolved("pyod(model='FeatureBagging')")
 
 
-def test_constructors_are_read_as_they_are_written(tmp_path: Path) -> None:
-    file = tmp_path / "model.py"
-    file.write_text("class A:\n    def __init__(self, a, b=-1, *, c: list = [1, (2,)], d={}, e=len, f): pass\n")
-    defaults = constructor(file, "A")
-    assert list(defaults) == ["a", "b", "c", "d", "e", "f"]
+def test_defaults_of_a_constructor_are_values_of_specs_or_unequal_to_all() -> None:
+    class Colour(enum.StrEnum):
+        RED = "red"
+
+    class Model:
+        def __init__(
+            self, a: int, *others: int, b: int = -1, c: object = (1, (2,)), d: object = Colour.RED, **rest: int
+        ) -> None: ...
+
+    defaults = constructor(Model)
+    assert list(defaults) == ["a", "b", "c", "d"]
+    assert defaults["a"] is dataclasses.MISSING
     assert (defaults["b"], defaults["c"]) == (-1, (1, (2,)))
-    assert [type(defaults[name]).__name__ for name in "adef"] == [
-        "_MISSING_TYPE",
-        "Expression",
-        "Expression",
-        "_MISSING_TYPE",
-    ]
-    with pytest.raises(PluginUnavailable, match="no constructor of B"):
-        constructor(file, "B")
+    assert defaults["d"] not in ("red", Colour.RED)
+    assert defaults["d"].text == "red"
 
 
 def test_what_a_score_uses_beyond_its_image_is_declared() -> None:
@@ -259,6 +261,37 @@ def test_scores_of_anomalib_are_of_the_image_alone(spec: str) -> None:
     assert whole.shape == (100,)
     assert len(np.unique(whole)) > 90
     assert method.score(TEST[0][:9]) == pytest.approx(whole[:9], rel=1e-3)
+
+
+def weights_file(folder: Path, seed: int) -> Path:
+    """Weights of resnet18 drawn from a seed."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        torch.save(torchvision.models.resnet18(weights=None).state_dict(), folder / f"{seed}.pth")
+    return folder / f"{seed}.pth"
+
+
+def test_a_backbone_takes_its_weights_from_a_file(tmp_path: Path) -> None:
+    first, second = (weights_file(tmp_path, seed) for seed in (0, 1))
+    padim = f"anomalib(model='Padim',batch_size=16,weights='{first}')"
+    method = fitted(resolved(padim))
+    state = torch.load(first, weights_only=True)
+    layer = method.network.feature_extractor.feature_extractor.layer1[0].conv1.weight  # type: ignore[attr-defined]
+    assert torch.equal(layer, state["layer1.0.conv1.weight"])
+    assert "weights='0.pth#" in resolved(padim)
+    assert method.used() == ("weights pretrained on other images",)
+    assert auroc_of(method, 0) > 0.95, "random features of lit halves do"
+    other = fitted(resolved(padim.replace(first.name, second.name)))
+    assert not np.allclose(other.score(TEST[0]), method.score(TEST[0]))
+
+
+def test_weights_that_a_model_cannot_take_are_refused(tmp_path: Path) -> None:
+    file = weights_file(tmp_path, 0)
+    with pytest.raises(BenchError, match=r"0\.pth are not those of wide_resnet50_2"):
+        fitted(resolved(f"anomalib(model='Padim',backbone='wide_resnet50_2',weights='{file}')"))
+    for spec in (GANOMALY, PADIM):
+        with pytest.raises(BenchError, match="no backbone that timm loads with pretrained weights"):
+            fitted(resolved(spec.replace(")", f",weights='{file}')")))
 
 
 def test_absent_weights_are_named_with_the_way_to_fetch_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

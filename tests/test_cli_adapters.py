@@ -24,7 +24,7 @@ def test_a_model_without_its_weights_has_a_record_that_says_so_and_the_others_en
     assert padim.status == "failed"
     assert padim.error is not None
     assert re.search(r"Padim needs weights that are not on this machine", padim.error["message"])
-    assert "SUOD needs suod" in str(bench.record("pyod(model='SUOD')").error)
+    assert "SUOD needs combo" in str(bench.record("pyod(model='SUOD')").error)
     assert list(bench.folder.glob("[!pr]*")) == []  # nothing but plugins.toml and results
 
 

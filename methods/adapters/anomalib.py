@@ -5,19 +5,19 @@ Akcay et al., Anomalib: a deep learning library for anomaly detection, ICIP 2022
 
 from __future__ import annotations
 
-import ast
-import functools
+import contextlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from bench.errors import BenchError
+from bench.errors import BenchError, PluginUnavailable
 from bench.images import resized
 from bench.method import Count, FitContext, Images, Method, Scores, Whole, method
-from bench.methods._adapter import arguments, chosen, constructor, library, shown, without_downloads
+from bench.methods._adapter import arguments, chosen, constructor, replaced, shown, without_downloads
 from bench.randomness import global_generators_seeded
 from bench.specs import Spec, Value
+from bench.weights import USED, Weights, found
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,7 +31,7 @@ COMPONENTS = ("pre_processor", "post_processor", "evaluator", "visualizer")
 """Parameters of every constructor that are no hyperparameters: the adapter fills them in."""
 
 
-@method(version="1")
+@method(version="2")
 class Anomalib(Method):
     """Anomaly score: ``pred_score`` of the model itself, before anomalib scales it by other images.
 
@@ -41,6 +41,7 @@ class Anomalib(Method):
     - ``image_size``: images are resized to it; grey ones are repeated in the three channels that every model demands.
       They are normalised as the model asks for, but for ``Ganomaly``: its generator ends in a Tanh, which cannot reach
       anomalib's ImageNet statistics, so that pixels are scaled to [−1, 1] as in the authors' code.
+    - ``weights``: a file with those of the backbone, where timm makes it; empty: what the model itself takes.
     - Further parameters are those of the model's constructor.
     """
 
@@ -48,14 +49,23 @@ class Anomalib(Method):
     epochs: Whole = 20
     batch_size: Count = 32
     image_size: Count = 32
+    weights: Weights = ""
 
     def __init__(
-        self, *, model: str, epochs: int = 20, batch_size: int = 32, image_size: int = 32, **parameters: Value
+        self,
+        *,
+        model: str,
+        epochs: int = 20,
+        batch_size: int = 32,
+        image_size: int = 32,
+        weights: str = "",
+        **parameters: Value,
     ) -> None:
         self.model = model
         self.epochs = epochs
         self.batch_size = batch_size
         self.image_size = image_size
+        self.weights = weights
         self.parameters = parameters
 
     @classmethod
@@ -70,12 +80,13 @@ class Anomalib(Method):
     def used(self) -> tuple[str, ...]:
         if self.model == "Ganomaly" or self.parameters.get("pre_trained") is False:
             return ()
-        return ("images of textures",) if self.model == "Draem" else ("weights pretrained on other images",)
+        return ("images of textures",) if self.model == "Draem" else (USED,)
 
     def fit(self, images: Images, context: FitContext) -> Self:
         self.seed, self.device = context.seed, context.device
         with global_generators_seeded(context.seed), without_downloads(self._how_to_fetch):
-            module = self._module()
+            with _from(self.weights):
+                module = self._module()
             with tempfile.TemporaryDirectory() as folder:
                 self._trainer(module, folder, context).fit(module, datamodule=self._data(images))
         self.network = module.model.eval().to(context.device)
@@ -175,20 +186,41 @@ class Anomalib(Method):
         return Normal()
 
 
-@functools.cache
-def _catalogue() -> Mapping[str, Path]:
-    """The file of every image model, by the model's name."""
-    folder = library("anomalib") / "models" / "image"
-    imports = [
-        node for node in ast.parse((folder / "__init__.py").read_bytes()).body if isinstance(node, ast.ImportFrom)
-    ]
-    return {alias.name: folder / str(node.module) / "lightning_model.py" for node in imports for alias in node.names}
-
-
 def _parameters(model: Value) -> Mapping[str, Any]:
-    """Parameters of a model's constructor, with defaults."""
-    name = chosen("anomalib", model, _catalogue(), REFUSED, example="Ganomaly")
-    return constructor(_catalogue()[name], name)
+    """Parameters of a model's constructor, with defaults. Raises PluginUnavailable without anomalib."""
+    try:
+        from anomalib.models import image
+    except ImportError as error:
+        raise PluginUnavailable(f"anomalib cannot be imported: {error}; pip install anomalib") from error
+    return constructor(getattr(image, chosen("anomalib", model, image.__all__, REFUSED, example="Ganomaly")))
+
+
+@contextlib.contextmanager
+def _from(weights: str) -> Iterator[None]:
+    """Give backbones that timm makes with pretrained weights those of a file. Raises BenchError where none is made."""
+    import timm
+
+    if not weights:
+        yield
+        return
+    file, made, create = found(weights), [], timm.create_model
+
+    def made_from_file(name: str, pretrained: bool = False, **settings: Any) -> Any:
+        if not pretrained:
+            return create(name, **settings)
+        made.append(name)
+        settings["pretrained_cfg_overlay"] = {"file": str(file)}
+        try:
+            return create(name, pretrained=True, **settings)
+        except (RuntimeError, OSError, ValueError, KeyError) as error:
+            raise BenchError(
+                f"weights {file} are not those of {name}: {str(error).splitlines()[-1].strip()}"
+            ) from error
+
+    with replaced(timm, "create_model", made_from_file):
+        yield
+    if not made:
+        raise BenchError("weights: this model has no backbone that timm loads with pretrained weights")
 
 
 def _in_colour(batch: Tensor) -> Tensor:

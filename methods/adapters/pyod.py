@@ -5,10 +5,11 @@ Zhao, Nasrullah and Li, PyOD: a Python toolbox for scalable outlier detection, J
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
-import importlib.util
-import json
+import pkgutil
+import sys
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -17,9 +18,17 @@ import numpy as np
 from bench.errors import PluginUnavailable
 from bench.images import flattened
 from bench.method import FitContext, Images, Method, Scores, method
-from bench.methods._adapter import arguments, chosen, constructor, library, shown
+from bench.methods._adapter import arguments, chosen, constructor, shown
 from bench.randomness import global_generators_seeded
 from bench.specs import Value
+
+DETECTORS = (
+    "ABOD", "AE1SVM", "ALAD", "AnoGAN", "AutoEncoder", "CBLOF", "CD", "COF", "COPOD", "DIF", "DeepSVDD", "ECOD",
+    "FeatureBagging", "GMM", "HBOS", "HDBSCAN", "IForest", "INNE", "KDE", "KNN", "KPCA", "LMDD", "LOCI", "LODA", "LOF",
+    "LUNAR", "MCD", "MO_GAAL", "OCSVM", "PCA", "QMCD", "RGraph", "ROD", "SOD", "SOS", "SO_GAAL", "SUOD", "Sampling",
+    "VAE",
+)  # fmt: skip
+"""Those that take rows of numbers, each in a module of its own name."""
 
 REFUSED = {
     "DevNet": "is trained with labels",
@@ -53,7 +62,6 @@ class PyOD(Method):
     def __init__(self, *, model: str, **parameters: Value) -> None:
         self.model = model
         self.parameters = parameters
-        _detector(model)  # imported here, so that no measured time holds it
 
     @classmethod
     def further_parameters(cls, given: Mapping[str, Value]) -> Mapping[str, Any]:
@@ -91,37 +99,23 @@ class PyOD(Method):
             return np.asarray(self.detector.decision_function(flattened(images)), dtype=np.float64)
 
 
-@functools.cache
-def _catalogue() -> Mapping[str, Mapping[str, Any]]:
-    """What pyod says of its detectors, by name."""
-    file = library("pyod") / "utils" / "knowledge" / "algorithms.json"
-    if not file.is_file():
-        raise PluginUnavailable("the installed pyod has no catalogue of its detectors; pip install 'pyod>=3'")
-    entries: dict[str, dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
-    return {name: entry for name, entry in entries.items() if entry["status"] != "planned"}
-
-
 def _parameters(model: Value) -> Mapping[str, Any]:
-    """Parameters of a detector's constructor, with defaults.
-
-    Raises BenchError where the detector cannot be used on images, PluginUnavailable where a package that it needs is
-    not installed.
-    """
-    other_data = {
-        name: f"takes no rows of numbers but {' or '.join(entry['data_types'])} data"
-        for name, entry in _catalogue().items()
-        if "tabular" not in entry["data_types"]
-    }
-    name = chosen("pyod", model, _catalogue(), {**other_data, **REFUSED}, example="KNN")
-    entry = _catalogue()[name]
-    absent = [package for package in entry["requires"] if importlib.util.find_spec(package) is None]
-    if absent:
-        raise PluginUnavailable(f"pyod's {name} needs {', '.join(absent)}; pip install {' '.join(absent)}")
-    _, *modules, cls = entry["class_path"].split(".")
-    return constructor(library("pyod").joinpath(*modules).with_suffix(".py"), cls)
+    """Parameters of a detector's constructor, with defaults."""
+    return constructor(_detector(chosen("pyod", model, DETECTORS, REFUSED, example="KNN")))
 
 
-def _detector(model: str) -> type[Any]:
-    module, _, cls = _catalogue()[model]["class_path"].rpartition(".")
-    found: type[Any] = getattr(importlib.import_module(module), cls)
-    return found
+@functools.cache
+def _detector(name: str) -> type[Any]:
+    """A detector of pyod. Raises PluginUnavailable where pyod or a package that it needs is not installed."""
+    try:
+        import pyod.models
+
+        named = {module.name.replace("_", ""): module.name for module in pkgutil.iter_modules(pyod.models.__path__)}
+        with contextlib.redirect_stdout(sys.stderr):  # pyod says there what it misses; what a command prints is ours
+            module = importlib.import_module(f"pyod.models.{named[name.replace('_', '').lower()]}")
+    except ImportError as error:
+        package = (error.name or "pyod").partition(".")[0]
+        who = f"pyod's {name} needs {package}" if package != "pyod" else "pyod is not installed"
+        raise PluginUnavailable(f"{who}; pip install {package}") from error
+    detector: type[Any] = getattr(module, name)
+    return detector
