@@ -70,6 +70,7 @@ class Plugins(Model):
 
     methods: list[str] = []
     datasets: list[str] = []
+    protocols: list[str] = []
 
 
 class Config(Model):

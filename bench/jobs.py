@@ -13,7 +13,7 @@ from bench.config import Suite
 from bench.dataset import PreparedDataset
 from bench.errors import BenchError, DataMissing, PluginUnavailable, unknown
 from bench.fingerprint import source_fingerprint
-from bench.protocols import Protocol, protocol
+from bench.protocol import Protocol
 from bench.randomness import derive_seed
 from bench.specs import Spec, Value, parse_spec, parse_specs, parse_value
 from bench.workspace import Workspace
@@ -176,14 +176,14 @@ def _grid(name: str, suite: Suite, request: Request, workspace: Workspace) -> Gr
     for asked in specs:
         workspace.methods.find(asked.name)
     dataset = workspace.dataset(spec)
-    chosen = protocol(suite.protocol or workspace.source(spec).default_protocol(workspace.data))
+    chosen = workspace.protocol(suite.protocol or workspace.source(spec).default_protocol(workspace.data))
     usable = chosen.normal_classes(dataset)
     wanted = request.classes.split(",") if request.classes is not None else suite.classes
     return Grid(
         suite=name,
         dataset=dataset,
         protocol=chosen,
-        classes=usable if wanted is None else [_class(w, dataset, usable) for w in wanted],
+        classes=usable if wanted is None else [chosen.named(dataset, str(each).strip()) for each in wanted],
         specs=specs,
         seeds=_seeds(suite, request),
         profile=profile,
@@ -212,23 +212,6 @@ def _seeds(suite: Suite, request: Request) -> list[int]:
     if request.seeds is not None:
         return parse_seeds(request.seeds)
     return list(suite.seeds) if isinstance(suite.seeds, list) else list(range(suite.seeds))
-
-
-def _class(wanted: str | int, dataset: PreparedDataset, usable: Sequence[str]) -> str:
-    """A class by its name, else by its number in the dataset's own labelling."""
-    text = str(wanted).strip()
-    name = text
-    if text not in dataset.classes and text.isdecimal() and int(text) < len(dataset.classes):
-        name = dataset.classes[int(text)]
-    if name not in dataset.classes:
-        raise unknown(f"class of {dataset.spec}", text, dataset.classes)
-    if name not in usable:
-        shown = ", ".join(f"{c} ({dataset.label(c)})" for c in usable)
-        raise BenchError(
-            f"class {name} ({dataset.label(name)}) of {dataset.spec} has no training images in this copy of the data; "
-            f"classes that can be normal: {shown}"
-        )
-    return name
 
 
 def _overrides(texts: Sequence[str]) -> dict[str, dict[str, Value]]:
@@ -270,7 +253,7 @@ def _open_job(
         fingerprint=source_fingerprint(methods.find(spec.name)),
         dataset=grid.dataset.spec,
         dataset_checksum=grid.dataset.checksum,
-        protocol=grid.protocol.name,
+        protocol=grid.protocol.spec,
         protocol_version=grid.protocol.version,
         profile=grid.profile,
         max_train=grid.max_train,

@@ -1,7 +1,8 @@
 """Discovery of plugins. Looking around reads files but imports none of them; only ``load`` imports.
 
-Three sources: the files in ``methods/`` and ``datasets/`` of the project, entry points of installed packages
-(groups ``bench.methods`` and ``bench.datasets``), and extra folders that bench.toml names.
+Three sources: the files in ``methods/``, ``datasets/`` and ``bench/protocols/`` of the project, entry points of
+installed packages (groups ``bench.methods``, ``bench.datasets`` and ``bench.protocols``), and extra folders that
+bench.toml names.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from bench.imports import absolute
 from bench.randomness import derive_seed
 from bench.specs import Spec, Value
 
-Kind = Literal["method", "dataset"]
+Kind = Literal["method", "dataset", "protocol"]
 
 EXTRA = "bench_extra_"
 """Start of the package names that the folders named in bench.toml are imported under."""

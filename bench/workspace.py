@@ -8,6 +8,7 @@ from pathlib import Path
 from bench.config import Config, data_folder, load_config
 from bench.dataset import Dataset, PreparedDataset, prepare
 from bench.errors import PluginUnavailable, unknown
+from bench.protocol import Protocol, open_protocol
 from bench.registry import Registry
 from bench.specs import Spec, Value
 
@@ -21,6 +22,7 @@ class Workspace:
     results: Path
     methods: Registry
     datasets: Registry
+    protocols: Registry
     _prepared: dict[str, PreparedDataset] = field(default_factory=dict)
 
     def dataset(self, spec: Spec) -> PreparedDataset:
@@ -43,6 +45,10 @@ class Workspace:
         counts = steps > 0 and any(each.name == "min_steps" for each in declared)
         return {"min_steps": steps, **settings} if counts else settings
 
+    def protocol(self, text: str) -> Protocol:
+        """The protocol of a spec. Raises BenchError with the nearest names where there is none."""
+        return open_protocol(text, self.protocols)
+
     def source(self, spec: Spec) -> Dataset:
         """The dataset plugin of a spec, which reads and fetches the original files."""
         built: Dataset = self.datasets.build(spec)
@@ -58,6 +64,7 @@ def open_workspace(config_file: Path | None = None, data: Path | None = None, re
         results=results if results is not None else Path(config.results),
         methods=Registry("method", [Path(folder) for folder in config.plugins.methods]),
         datasets=Registry("dataset", [Path(folder) for folder in config.plugins.datasets]),
+        protocols=Registry("protocol", [Path(folder) for folder in config.plugins.protocols]),
     )
     _check_names(workspace)
     return workspace

@@ -7,11 +7,11 @@ from pathlib import Path
 import platformdirs
 import pytest
 from projects import Project
+from splits import PROTOCOLS
 
 from bench.config import Config, data_folder, load_config
 from bench.datasets.cifar100 import CLASSES
 from bench.errors import BenchError
-from bench.protocols import PROTOCOLS
 from bench.specs import Spec, parse_spec
 from bench.workspace import Workspace
 
@@ -259,7 +259,7 @@ def test_the_shipped_suites_name_datasets_protocols_methods_and_profiles_that_ex
     for name in shipped.config.suites:
         for _, suite in shipped.config.parts(name):
             shipped.datasets.resolve(parse_spec(str(suite.dataset)))
-            assert suite.protocol in PROTOCOLS
+            assert suite.protocol in PROTOCOLS.plugins
             assert (suite.profile or shipped.config.profile) in shipped.config.profiles
             for text in suite.methods:
                 for spec in shipped.config.groups.get(text, [text]):

@@ -17,11 +17,12 @@ from matplotlib.patches import Rectangle
 from matplotlib.transforms import Bbox
 from projects import Project, invoked
 from records import make_record
+from splits import protocol
 
 from bench.cli.figures import figures
 from bench.dataset import PreparedDataset
 from bench.errors import BenchError, DataMissing
-from bench.protocols import Split, protocol
+from bench.protocol import Split
 from bench.record import Record
 from bench.report.figures.pictures import extremes, reconstructions, sample_sheet
 from bench.report.figures.style import PAGE

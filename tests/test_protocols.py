@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from splits import PROTOCOLS, protocol
 
 from bench.dataset import PreparedDataset
 from bench.errors import BenchError
-from bench.protocols import PROTOCOLS, Split, protocol
+from bench.protocol import Split
 
 relaxed = settings(deadline=None, max_examples=60)
-EVERY = st.sampled_from(sorted(PROTOCOLS))
+NAMES = [*PROTOCOLS.names(), "rest_vs_one(images='official')"]
+EVERY = st.sampled_from(NAMES)
 OFFICIAL = ("official_split", "train_test_folders")
 SEEDS = st.integers(0, 5)
 
@@ -80,10 +82,11 @@ def test_no_image_trains_and_tests_and_none_comes_twice(
 def test_training_images_are_normal_and_test_labels_tell_normal_from_anomalous(
     name: str, dataset: PreparedDataset, number: int, seed: int
 ) -> None:
-    normal = number % len(dataset.classes)
+    usable = protocol(name).normal_classes(dataset)
+    normal = protocol(name).normal_labels(dataset, usable[number % len(usable)])
     split = split_of(name, dataset, number, seed)
-    assert (dataset.labels[split.train] == normal).all()
-    assert np.array_equal(split.test_labels, dataset.labels[split.test] != normal)
+    assert np.isin(dataset.labels[split.train], list(normal)).all()
+    assert np.array_equal(split.test_labels, ~np.isin(dataset.labels[split.test], list(normal)))
     assert split.test_labels.dtype == np.uint8
     assert set(split.test_labels) == {0, 1}
     assert len(split.train)
@@ -129,13 +132,16 @@ def test_a_training_cap_does_not_simply_take_the_first_images() -> None:
         ("holdout_80_20", "254d385c0883a99b"),
         ("sibling_subclasses", "f6518e6b391b82e9"),
         ("train_test_folders", "6e87a2eda4cda81c"),
+        ("rest_vs_one", "2ea3a496fbf97239"),
+        ("rest_vs_one(images='official')", "2b3414367cf0a5a7"),
     ],
 )
 def test_a_split_of_version_1_stays_what_it_was(name: str, fingerprint: str) -> None:
     """Where this fails on purpose, the protocol needs a new version: old records are of other splits."""
     dataset = made([30, 20, 30, 20], [5, 6, 7, 8], families=("x", "x", "y", "y"))
     assert protocol(name).version == 1
-    assert protocol(name).split(dataset, "class 1", 2, 12).fingerprint == fingerprint
+    normal = protocol(name).named(dataset, "1")
+    assert protocol(name).split(dataset, normal, 2, 12).fingerprint == fingerprint
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -194,16 +200,112 @@ def test_siblings_test_on_the_official_test_images_of_the_family_alone(
     assert np.array_equal(split.train, split_of("official_split", dataset, number, seed).train)
 
 
+@relaxed
+@given(datasets(), CLASSES, SEEDS)
+def test_the_rest_trains_and_every_image_of_the_abnormal_class_tests(
+    dataset: PreparedDataset, number: int, seed: int
+) -> None:
+    abnormal = number % len(dataset.classes)
+    merged, official = (split_of(name, dataset, abnormal, seed) for name in NAMES if name.startswith("rest_vs_one"))
+    every = set(np.flatnonzero(dataset.labels == abnormal))
+    rest = len(dataset.labels) - len(every)
+    for split in (merged, official):
+        assert set(split.test[split.test_labels == 1]) == every
+        assert len(split.train) + len(split.test) == len(dataset.labels)
+    assert len(merged.train) == round(0.8 * rest)
+    assert dataset.is_test is not None
+    assert set(official.train) == set(np.flatnonzero((dataset.labels != abnormal) & ~dataset.is_test))
+
+
+def test_the_rest_is_called_by_the_class_that_is_not_in_it() -> None:
+    dataset = made([5, 5, 5], [5, 5, 5])
+    rest = protocol("rest_vs_one")
+    assert rest.normal_classes(dataset) == ["not class 0", "not class 1", "not class 2"]
+    assert [rest.named(dataset, each) for each in ("1", "class 1", "not class 1")] == ["not class 1"] * 3
+    assert rest.place(dataset, "not class 1") == 1
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Several normal classes
+
+
+@relaxed
+@given(EVERY.filter(lambda name: "rest" not in name), datasets(), st.sets(CLASSES, min_size=2, max_size=3), SEEDS)
+def test_several_classes_are_normal_together(name: str, dataset: PreparedDataset, numbers: set[int], seed: int) -> None:
+    labels = sorted({number % len(dataset.classes) for number in numbers})
+    normal = protocol(name).named(dataset, "+".join(map(str, reversed(labels))))
+    assert normal == "+".join(dataset.classes[label] for label in labels)
+    assert protocol(name).place(dataset, normal) == labels[0]
+    try:
+        split = protocol(name).split(dataset, normal, seed)
+    except BenchError as error:
+        assert "leaves" in str(error) or "as many anomalies" in str(error)
+        return
+    assert set(dataset.labels[split.train]) == set(labels)
+    assert np.array_equal(split.test_labels == 0, np.isin(dataset.labels[split.test], labels))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Contaminated training images
+
+
+@relaxed
+@given(EVERY.filter(lambda name: "rest" not in name), datasets(), CLASSES, SEEDS, st.floats(0.01, 0.6))
+def test_contamination_replaces_just_so_many_training_images_by_anomalies_that_do_not_test(
+    name: str, dataset: PreparedDataset, number: int, seed: int, share: float
+) -> None:
+    usable = protocol(name).normal_classes(dataset)
+    normal_class = usable[number % len(usable)]
+    clean = protocol(name).split(dataset, normal_class, seed)
+    try:
+        split = protocol(name).split(dataset, normal_class, seed, contamination=share)
+    except BenchError as error:
+        assert "anomalies that do not test" in str(error)
+        return
+    normal = np.isin(dataset.labels, list(protocol(name).normal_labels(dataset, normal_class)))
+    assert len(split.train) == len(np.unique(split.train)) == len(clean.train)
+    assert int((~normal[split.train]).sum()) == round(share * len(clean.train))
+    assert set(split.train[normal[split.train]]) <= set(clean.train)
+    assert not set(split.train) & set(split.test)
+    assert np.array_equal(split.test, clean.test)
+    if name == "sibling_subclasses":
+        assert set(dataset.labels[split.train] // 2) == {number % len(dataset.classes) // 2}
+
+
+def test_more_contamination_keeps_the_anomalies_of_less_and_the_seed_draws_them() -> None:
+    dataset = made([50, 50, 50], [10, 10, 10])
+    rule = protocol("official_split")
+
+    def anomalies(share: float, seed: int) -> set[int]:
+        train = rule.split(dataset, "class 0", seed, contamination=share).train
+        return set(train[dataset.labels[train] != 0])
+
+    assert anomalies(0.1, 0) < anomalies(0.4, 0)
+    assert anomalies(0.4, 0) != anomalies(0.4, 1)
+    assert (
+        rule.split(dataset, "class 0", 0, contamination=0.0).fingerprint
+        == rule.split(dataset, "class 0", 0).fingerprint
+    )
+
+
+@pytest.mark.parametrize("name", ["rest_vs_one", "rest_vs_one(images='official')"])
+def test_where_every_anomaly_tests_none_can_train(name: str) -> None:
+    dataset = made([20, 20], [5, 5])
+    with pytest.raises(BenchError, match=r"needs \d anomalies that do not test, and .* leaves 0 of made"):
+        protocol(name).split(dataset, "not class 0", 0, contamination=0.2)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # What a dataset does not allow
 
 
-@pytest.mark.parametrize("name", sorted(PROTOCOLS.keys() - {"holdout_80_20"}))
-def test_a_dataset_without_official_split_allows_the_holdout_alone(name: str) -> None:
+@pytest.mark.parametrize("name", [each for each in NAMES if each not in ("holdout_80_20", "rest_vs_one")])
+def test_a_dataset_without_official_split_allows_drawn_ones_alone(name: str) -> None:
     dataset = made([5, 5], [5, 5], official=False, families=("x", "x"))
     with pytest.raises(BenchError, match=r"made\(up=1\) has no official split, which .* needs; use holdout_80_20"):
         protocol(name).split(dataset, "class 0", 0)
     assert protocol("holdout_80_20").split(dataset, "class 0", 0)
+    assert protocol("rest_vs_one").split(dataset, "not class 0", 0)
 
 
 def test_a_dataset_without_superclasses_has_no_siblings() -> None:

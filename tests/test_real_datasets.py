@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from splits import protocol
 
 from bench.dataset import PreparedDataset, prepare, verify
 from bench.datasets.cifar10 import CIFAR10
@@ -14,7 +15,6 @@ from bench.datasets.cifar100 import CLASSES, COARSE, SUPERCLASSES
 from bench.datasets.coil100 import COIL100
 from bench.datasets.mnist import MNIST
 from bench.errors import DataMissing
-from bench.protocols import protocol
 from bench.registry import Registry
 from bench.specs import parse_spec
 

@@ -22,7 +22,7 @@ FLOORS = (
     ("bench.cli", "bench.__main__"),
     ("bench.execution", "bench.report", "bench.testing"),
     ("bench.workspace", "bench.jobs", "bench.config", "bench.store", "bench.archive"),
-    ("bench.protocols", "bench.registry", "bench.metrics", "bench.fingerprint"),
+    ("bench.protocols", "bench.protocol", "bench.registry", "bench.metrics", "bench.fingerprint"),
     ("bench.method", "bench.dataset"),
 )
 """CONTRIBUTING.md's storeys, from the top: a module imports its own and those below."""

@@ -14,8 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from bench.registry import Kind
+
 
 Listed = Literal["methods", "datasets", "protocols", "suites", "profiles"]
+
+KINDS: dict[str, Kind] = {"methods": "method", "datasets": "dataset", "protocols": "protocol"}
+"""Of what is listed, the plugins."""
 
 
 def list_names(
@@ -108,10 +113,6 @@ def doctor(
 
 
 def _listed(what: Listed, config_file: Path | None) -> list[dict[str, Any]]:
-    if what == "protocols":
-        from bench.protocols import PROTOCOLS
-
-        return [{"name": p.name, "version": p.version, "summary": p.summary} for p in PROTOCOLS.values()]
     if what in ("suites", "profiles"):
         from bench.config import load_config
 
@@ -121,7 +122,7 @@ def _listed(what: Listed, config_file: Path | None) -> list[dict[str, Any]]:
     from bench.config_files import plugin_folders
     from bench.registry import Registry
 
-    registry = Registry("method" if what == "methods" else "dataset", plugin_folders(what, config_file))
+    registry = Registry(KINDS[what], plugin_folders(what, config_file))
     plugins = [registry.find(name) for name in registry.names()]
     return [{"name": p.name, "summary": p.summary, "source": p.source, "problem": p.problem} for p in plugins]
 
@@ -135,10 +136,10 @@ def _parameters(what: Listed, text: str, config_file: Path | None) -> list[dict[
     from bench.registry import Registry
     from bench.specs import parse_spec
 
-    if what not in ("methods", "datasets"):
-        raise BenchError(f"bench list {what} takes no name; methods and datasets have parameters")
+    if what not in KINDS:
+        raise BenchError(f"bench list {what} takes no name; {', '.join(KINDS)} have parameters")
     spec = parse_spec(text)
-    registry = Registry("method" if what == "methods" else "dataset", plugin_folders(what, config_file))
+    registry = Registry(KINDS[what], plugin_folders(what, config_file))
     rows = []
     for name, field in registry.fields(spec.name, spec.parameters).items():
         default = "required" if field.default is dataclasses.MISSING else f"{field.default!r}"

@@ -12,7 +12,6 @@ from bench.execution.executor import Executor
 from bench.execution.observers import Observer
 from bench.fingerprint import source_fingerprint
 from bench.jobs import Job
-from bench.protocols import protocol
 from bench.record import Record
 from bench.registry import Registry
 from bench.specs import Spec, parse_spec
@@ -79,7 +78,7 @@ def as_of_today(recorded: Record, workspace: Workspace) -> Job:
         method_version=workspace.methods.load(job.method).version,
         fingerprint=source_fingerprint(workspace.methods.find(job.method)),
         dataset_checksum=workspace.dataset(parse_spec(job.dataset)).checksum,
-        protocol_version=protocol(job.protocol).version,
+        protocol_version=workspace.protocol(job.protocol).version,
     )
 
 

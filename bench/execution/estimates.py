@@ -15,7 +15,6 @@ from typing import NamedTuple
 from bench.errors import BenchError, PluginUnavailable
 from bench.execution.observers import Observer
 from bench.jobs import Job
-from bench.protocols import protocol
 from bench.record import Record
 from bench.registry import Registry
 from bench.specs import Spec, Value, parse_spec
@@ -98,7 +97,7 @@ class Estimates:
         place = (job.dataset, job.protocol, job.normal_class, job.max_train)
         if place not in self._images:
             dataset = self._workspace.dataset(parse_spec(job.dataset))
-            split = protocol(job.protocol).split(dataset, job.normal_class, 0, job.max_train)
+            split = self._workspace.protocol(job.protocol).split(dataset, job.normal_class, 0, job.max_train)
             self._images[place] = len(split.train), len(split.test)
         train, test = self._images[place]
         return Work(_shown(parameters, train), test)

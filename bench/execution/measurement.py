@@ -22,7 +22,7 @@ from bench.fingerprint import source_fingerprint
 from bench.jobs import Job
 from bench.method import Epoch, EpochMethod, FitContext, Images, Method, Precision, Scores
 from bench.metrics import auroc, measured
-from bench.protocols import Split, protocol
+from bench.protocol import Protocol, Split, open_protocol
 from bench.provenance import accelerator
 from bench.randomness import derive_seed, global_generators_seeded
 from bench.record import Arrays, Status
@@ -84,7 +84,8 @@ def _measured(task: Task, report: Callable[[Epoch], None], epochs: list[dict[str
     dataset = _dataset(task.dataset_folder)
     if dataset.checksum != job.dataset_checksum:
         raise BenchError(f"dataset {job.dataset} changed since this run began; repeat the command")
-    split = protocol(job.protocol).split(dataset, job.normal_class, job.seed, job.max_train)
+    protocol = _protocol(job.protocol, tuple(task.protocol_folders))
+    split = protocol.split(dataset, job.normal_class, job.seed, job.max_train)
     test = dataset.images[split.test]
     seed = job.fit_seed
     clock = _Clock(task.device)
@@ -114,7 +115,7 @@ def _measured(task: Task, report: Callable[[Epoch], None], epochs: list[dict[str
         reconstructions = _reconstructions(detector, test, split)
     return Outcome(
         status="done",
-        split=_split_facts(split, job, dataset),
+        split=_split_facts(split, job, dataset, protocol),
         metrics=measured(split.test_labels, scores),
         cost={
             "fit_seconds": fit_seconds,
@@ -140,6 +141,11 @@ def _detector(task: Task) -> Method:
         raise BenchError(f"the code of {task.job.method} changed since this run began; repeat the command")
     built: Method = registry.build(parse_spec(task.job.spec))
     return built
+
+
+@functools.lru_cache(maxsize=8)
+def _protocol(text: str, folders: tuple[str, ...]) -> Protocol:
+    return open_protocol(text, Registry("protocol", [Path(folder) for folder in folders]))
 
 
 @functools.lru_cache(maxsize=4)
@@ -232,10 +238,11 @@ def _reconstructions(detector: Method, test: Images, split: Split) -> Arrays:
     return {} if made is None else {"reconstructed": made, "reconstructed_indices": split.test[shown]}
 
 
-def _split_facts(split: Split, job: Job, dataset: PreparedDataset) -> dict[str, Any]:
+def _split_facts(split: Split, job: Job, dataset: PreparedDataset, protocol: Protocol) -> dict[str, Any]:
+    usable = protocol.normal_classes(dataset)
     return {
-        "normal_label": dataset.label(job.normal_class),
-        "normal_classes": len(protocol(job.protocol).normal_classes(dataset)),
+        "normal_label": protocol.place(dataset, job.normal_class),
+        "normal_classes": len(usable) if job.normal_class in usable else 0,  # 0: one of countless sets of classes
         "fingerprint": split.fingerprint,
         "train": len(split.train),
         "test": len(split.test),

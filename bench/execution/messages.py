@@ -20,6 +20,8 @@ class Task:
     job: Job
     dataset_folder: Path
     plugin_folders: Sequence[str]
+    """Of methods."""
+    protocol_folders: Sequence[str] = ()
     device: str = "cpu"
     """``cpu`` or ``cuda`` until a slot takes it, which knows which."""
     graphs: bool = True

@@ -228,6 +228,7 @@ def _tasks(planned: Plan, workspace: Workspace, options: Options) -> list[Task]:
             job=job,
             dataset_folder=folders[job.dataset],
             plugin_folders=workspace.config.plugins.methods,
+            protocol_folders=workspace.config.plugins.protocols,
             device=_device_of(job, workspace, planned.device),
             graphs=options.graphs,
             trace=options.trace,

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from bench.protocols import protocol
 from bench.specs import Spec
 from bench.workspace import open_workspace
 
@@ -12,7 +11,7 @@ def test_my_dataset(tmp_path: Path) -> None:
     spec = Spec("my_dataset")
     dataset = workspace.dataset(spec)
     assert len(dataset.classes) > 1
-    split_by = protocol(workspace.source(spec).default_protocol(workspace.data))
+    split_by = workspace.protocol(workspace.source(spec).default_protocol(workspace.data))
     assert split_by.normal_classes(dataset) == list(dataset.classes)
     for normal_class in dataset.classes:
         split = split_by.split(dataset, normal_class, seed=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import tempfile
 import traceback
@@ -112,7 +113,7 @@ class Subject:
         here = self.workspace
         with tempfile.TemporaryDirectory(prefix="bench-check-") as name:
             folder = Path(name)
-            there = Workspace(here.config, folder / "data", folder / "results", here.methods, here.datasets)
+            there = dataclasses.replace(here, data=folder / "data", results=folder / "results", _prepared={})
             request = Request(dataset="digits", methods=str(self.spec), classes="0", seeds="0,", profile=self.profile)
             (job,) = expand(request, there)
             data = there.dataset(parse_spec("digits")).folder

@@ -1,0 +1,1 @@
+"""Protocols, one file each; what they have in common is in ``bench.protocol``."""
