@@ -35,6 +35,14 @@ class Suite(Model):
     protocol: str | None = None
     classes: list[str | int] | None = None
     """Normal classes by name or number; all that the protocol allows where this is left out."""
+    normal: PositiveInt | list[str | int] | None = None
+    """Instead: classes that are normal together, or how many of them, which the seed draws."""
+    max_train: PositiveInt | list[PositiveInt] | None = None
+    """Training images at most; None: the profile's."""
+    contamination: float | list[float] = 0.0
+    """Share of the training images that are anomalies."""
+    corruption: str | list[str] = ""
+    """Of the test images, as ``gaussian_noise(severity=3)``."""
     methods: list[str] = ["all"]
     seeds: PositiveInt | list[int] = 3
     profile: str | None = None

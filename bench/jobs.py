@@ -5,18 +5,24 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
 
 from bench.config import Suite
+from bench.corruption import parse_corruption
 from bench.dataset import PreparedDataset
 from bench.errors import BenchError, DataMissing, PluginUnavailable, unknown
 from bench.fingerprint import source_fingerprint
-from bench.protocol import Protocol
+from bench.protocol import AND, Protocol
 from bench.randomness import derive_seed
 from bench.specs import Spec, Value, parse_spec, parse_specs, parse_value
 from bench.workspace import Workspace
+
+V = TypeVar("V")
 
 SCHEMA = 2
 """Version of the key and the record. An older record keeps its own, from which its key follows and its seed.
@@ -47,6 +53,10 @@ class Job:
     max_train: int | None = None
     precision: str = "fp32"
     schema: int = SCHEMA
+    contamination: float = 0.0
+    """Share of the training images that are anomalies."""
+    corruption: str = ""
+    """What is done to the test images, as ``jpeg(severity=3)``; empty: nothing."""
 
     @functools.cached_property
     def key(self) -> str:
@@ -56,6 +66,7 @@ class Job:
         are the record's provenance. The label does not: it follows from the spec and the profile.
         """
         facts = {name: getattr(self, name) for name in _KEY_FIELDS}
+        facts |= {name: value for name in _CONDITIONS if (value := getattr(self, name))}
         return hashlib.sha256(_CANONICAL.encode(facts).encode()).hexdigest()[:32]
 
     @property
@@ -68,10 +79,14 @@ class Job:
     @property
     def title(self) -> str:
         """The job in a few words, for progress and errors."""
-        return f"{self.label} on {self.dataset}, class {self.normal_class}, seed {self.seed}"
+        contaminated = f", contamination {self.contamination:g}" if self.contamination else ""
+        corrupted = f", {self.corruption}" if self.corruption else ""
+        return f"{self.label} on {self.dataset}, class {self.normal_class}, seed {self.seed}{contaminated}{corrupted}"
 
 
-_KEY_FIELDS = tuple(field.name for field in dataclasses.fields(Job) if field.name != "label")
+_CONDITIONS = ("contamination", "corruption")
+"""Fields that count where they are set: keys of jobs without them are as they were before these fields."""
+_KEY_FIELDS = tuple(field.name for field in dataclasses.fields(Job) if field.name not in ("label", *_CONDITIONS))
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
@@ -86,10 +101,22 @@ class Request:
     classes: str | None = None
     seeds: str | None = None
     profile: str | None = None
-    max_train: int | None = None
+    max_train: Sequence[int] = ()
     precision: str = "fp32"
     overrides: Sequence[str] = field(default_factory=tuple)
     """``method.parameter=value`` each."""
+    contamination: Sequence[float] = ()
+    corruption: Sequence[str] = ()
+    normal: str | None = None
+    """Classes that are normal together, ``cat+dog``, or how many, which the seed draws."""
+
+
+class Condition(NamedTuple):
+    """How many images train, and what is done to those that train and test."""
+
+    max_train: int | None
+    contamination: float
+    corruption: str
 
 
 @dataclass(frozen=True)
@@ -101,9 +128,18 @@ class Grid:
     protocol: Protocol
     classes: Sequence[str]
     specs: Sequence[Spec]
+    drawn: int
+    """How many classes are normal together, drawn by the seed among ``classes``; 0: each by itself."""
     seeds: Sequence[int]
     profile: str
-    max_train: int | None
+    conditions: Sequence[Condition]
+
+    def normal_classes(self, seed: int) -> Sequence[str]:
+        """What is normal in the jobs of a seed."""
+        if not self.drawn:
+            return self.classes
+        drawing = random.Random(derive_seed("normal", self.dataset.name, self.drawn, seed))
+        return [self.protocol.named(self.dataset, AND.join(drawing.sample(list(self.classes), self.drawn)))]
 
 
 def expand(request: Request, workspace: Workspace) -> list[Job]:
@@ -117,10 +153,10 @@ def expand(request: Request, workspace: Workspace) -> list[Job]:
     for grid in grids(request, workspace):
         used |= {spec.name for spec in grid.specs}
         open_jobs = [_open_job(grid, spec, overrides.get(spec.name, {}), request, workspace) for spec in grid.specs]
-        for seed in grid.seeds:
-            for normal_class in grid.classes:
+        for condition, seed in itertools.product(grid.conditions, grid.seeds):
+            for normal_class in grid.normal_classes(seed):
                 for open_job in open_jobs:
-                    job = open_job(normal_class=normal_class, seed=seed)
+                    job = open_job(normal_class=normal_class, seed=seed, **condition._asdict())
                     jobs.setdefault(job.key, job)
     if stray := sorted(set(overrides) - used):
         raise unknown("method in this run", stray[0], used, "from --set")
@@ -179,16 +215,52 @@ def _grid(name: str, suite: Suite, request: Request, workspace: Workspace) -> Gr
     chosen = workspace.protocol(suite.protocol or workspace.source(spec).default_protocol(workspace.data))
     usable = chosen.normal_classes(dataset)
     wanted = request.classes.split(",") if request.classes is not None else suite.classes
+    together = _together(suite, request)
+    if isinstance(together, str):
+        wanted = [together]
+    classes = usable if wanted is None else [chosen.named(dataset, str(each).strip()) for each in wanted]
+    drawn = together if isinstance(together, int) else 0
+    if drawn and not 0 < drawn < len(classes):
+        raise BenchError(f"{drawn} normal classes cannot be drawn of {len(classes)}; at least one has to be abnormal")
     return Grid(
         suite=name,
         dataset=dataset,
         protocol=chosen,
-        classes=usable if wanted is None else [chosen.named(dataset, str(each).strip()) for each in wanted],
+        classes=classes,
         specs=specs,
+        drawn=drawn,
         seeds=_seeds(suite, request),
         profile=profile,
-        max_train=request.max_train if request.max_train is not None else settings.max_train,
+        conditions=_conditions(suite, request, settings.max_train),
     )
+
+
+def _together(suite: Suite, request: Request) -> str | int | None:
+    """The classes that are normal together, joined, or how many are drawn; None: each class by itself."""
+    if request.classes is not None and request.normal is None:
+        return None
+    asked = request.normal if request.normal is not None else suite.normal
+    if isinstance(asked, list):
+        return AND.join(map(str, asked))
+    return int(asked) if isinstance(asked, str) and asked.isdecimal() else asked
+
+
+def _conditions(suite: Suite, request: Request, usual: int | None) -> list[Condition]:
+    """Every training size with every contamination and every corruption: the request's, else the suite's."""
+
+    def chosen(asked: Sequence[V], own: V | Sequence[V]) -> Sequence[V]:
+        return asked or (own if isinstance(own, list) else [own])  # type: ignore[list-item]
+
+    sizes = chosen(request.max_train, usual if suite.max_train is None else suite.max_train)
+    shares = chosen(request.contamination, suite.contamination)
+    for size in sizes:
+        if size is not None and size < 1:
+            raise BenchError(f"--max-train {size} leaves no training image; write 1 or more")
+    for share in shares:
+        if not 0 <= share < 1:
+            raise BenchError(f"contamination {share:g} is no share of the training images; write 0.05 for 5 %")
+    corruptions = [text and str(parse_corruption(text)) for text in chosen(request.corruption, suite.corruption)]
+    return list(itertools.starmap(Condition, itertools.product(sizes, shares, corruptions)))
 
 
 def _methods(suite: Suite, request: Request, workspace: Workspace) -> list[Spec]:
@@ -228,7 +300,7 @@ def _overrides(texts: Sequence[str]) -> dict[str, dict[str, Value]]:
 def _open_job(
     grid: Grid, spec: Spec, overrides: Mapping[str, Value], request: Request, workspace: Workspace
 ) -> Callable[..., Job]:
-    """The jobs of a spec on a grid, with ``normal_class`` and ``seed`` still open.
+    """The jobs of a spec on a grid, with ``normal_class``, ``seed`` and the condition still open.
 
     A plugin that cannot be imported has a job too, which will fail with the reason and hinder no other.
     """
@@ -256,6 +328,5 @@ def _open_job(
         protocol=grid.protocol.spec,
         protocol_version=grid.protocol.version,
         profile=grid.profile,
-        max_train=grid.max_train,
         precision=request.precision,
     )

@@ -75,7 +75,7 @@ def test_a_config_file_that_does_not_exist_is_an_error_that_names_it(project: Pr
         ("[tables.1]\nsuites = []\ntitel = 'x'\n", 3, "unknown key 'titel'; did you mean title?"),
         ("[plugins]\nmethod = []\n", 2, "unknown key 'method'; did you mean methods?"),
         ("[suits.a]\ndataset = 'x'\n", 1, "unknown key 'suits'; did you mean suites?"),
-        ("[suites.a]\nxyzzy = 1\n", 2, "known: classes, dataset, includes, methods, profile, protocol, seeds, summary"),
+        ("[suites.a]\nxyzzy = 1\n", 2, "known: classes, contamination, corruption, dataset, includes, max_train"),
         ("timeout = 'soon'\n", 1, "timeout: "),
         ("timeout = -1\n", 1, "timeout: Input should be greater than 0 (got -1)"),
         ("[suites.a]\nmethods = 'ocsvm'\n", 2, "suites.a.methods: Input should be a valid list (got 'ocsvm')"),

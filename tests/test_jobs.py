@@ -133,7 +133,71 @@ def test_the_request_lies_over_the_suite(zoo: Workspace) -> None:
 
 def test_a_training_cap_of_the_request_lies_over_the_profiles(zoo: Workspace) -> None:
     assert one(zoo, profile="quick").max_train == 6
-    assert one(zoo, profile="quick", max_train=4).max_train == 4
+    assert one(zoo, profile="quick", max_train=(4,)).max_train == 4
+
+
+def test_every_condition_has_its_own_jobs_and_none_leaves_keys_as_they_were(zoo: Workspace) -> None:
+    clean = one(zoo)
+    assert clean.key == dataclasses.replace(clean, contamination=0.0, corruption="").key
+    spoilt = [
+        one(zoo, contamination=(0.05,)),
+        one(zoo, contamination=(0.1,)),
+        one(zoo, corruption=("jpeg(severity=3)",)),
+        one(zoo, corruption=("jpeg(severity=3,only='normal')",)),
+    ]
+    assert len({job.key for job in (clean, *spoilt)}) == 5
+    assert {job.fit_seed for job in spoilt} == {clean.fit_seed}
+    request = Request(
+        dataset="animals",
+        classes="ape",
+        methods="mean",
+        max_train=(2, 4),
+        contamination=(0.0, 0.1),
+        corruption=("", "jpeg( severity=3 )"),
+    )
+    jobs = expand(request, zoo)
+    assert len({job.key for job in jobs}) == 8
+    assert (jobs[0].max_train, jobs[0].contamination, jobs[0].corruption) == (2, 0.0, "")
+    assert (jobs[-1].max_train, jobs[-1].contamination, jobs[-1].corruption) == (4, 0.1, "jpeg(severity=3)")
+    assert jobs[-1].title.endswith("seed 0, contamination 0.1, jpeg(severity=3)")
+
+
+def test_a_suite_has_conditions_that_a_request_lies_over(project: Project) -> None:
+    suite = '[suites.spoilt]\ndataset = "animals"\nmethods = ["mean"]\nseeds = 1\nprotocol = "official_split"\n'
+    conditions = (
+        'classes = ["ape"]\nmax_train = [2, 3]\ncontamination = [0, 0.25]\ncorruption = "contrast(severity=1)"\n'
+    )
+    project.write_plugins(suite + conditions)
+    workspace = project.workspace()
+    jobs = expand(Request(suite="spoilt"), workspace)
+    assert [(job.max_train, job.contamination) for job in jobs] == [(2, 0.0), (2, 0.25), (3, 0.0), (3, 0.25)]
+    assert {job.corruption for job in jobs} == {"contrast(severity=1)"}
+    (job,) = expand(Request(suite="spoilt", max_train=(4,), contamination=(0.5,)), workspace)
+    assert (job.max_train, job.contamination) == (4, 0.5)
+
+
+def test_classes_that_are_normal_together_make_one_job_a_seed(zoo: Workspace) -> None:
+    asked = {"dataset": "animals", "protocol": "official_split", "methods": "mean", "seeds": "4"}
+    assert {job.normal_class for job in expand(Request(**asked, normal="cat+ape"), zoo)} == {"ape+cat"}
+    drawn = [job.normal_class for job in expand(Request(**asked, normal="2"), zoo)]
+    assert len(drawn) == 4
+    assert all(len(set(name.split("+"))) == 2 for name in drawn)
+    assert len(set(drawn)) > 1, "another seed draws other classes"
+    assert drawn == [job.normal_class for job in expand(Request(**asked, normal="2"), zoo)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"contamination": (1.5,)}, "contamination 1.5 is no share of the training images; write 0.05 for 5 %"),
+        ({"corruption": ("jpg(severity=1)",)}, r"no corruption called 'jpg'"),
+        ({"max_train": (0,)}, "--max-train 0 leaves no training image"),
+        ({"normal": "9"}, "9 normal classes cannot be drawn of"),
+        ({"normal": "ape+dgo"}, "no class of animals called 'dgo'"),
+    ],
+)
+def test_a_condition_that_cannot_be_is_refused(zoo: Workspace, asked: dict[str, Any], said: str) -> None:
+    assert re.search(said, refusal(zoo, dataset="animals", methods="mean", **asked))
 
 
 def test_a_dataset_alone_means_its_own_protocol_every_class_and_one_seed(zoo: Workspace) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import typer
+
+from bench.errors import BenchError
+
+N = TypeVar("N", int, float)
 
 Config = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="A bench.toml to lay over the default one.")
@@ -26,3 +31,13 @@ Tolerance = Annotated[
     float, typer.Option(min=0, help="How far an AUROC may be from the published one to count as reproduced.")
 ]
 Selected = Annotated[str, typer.Argument(metavar="SUITE", help="A suite, a table of bench.toml, or a dataset.")]
+
+
+def numbers(option: str, text: str | None, kind: Callable[[str], N]) -> Sequence[N]:
+    """The numbers in a comma-separated list; none where nothing was given. Raises BenchError, naming the option."""
+    try:
+        return [kind(piece) for piece in (text or "").split(",") if piece.strip()]
+    except ValueError:
+        raise BenchError(
+            f"cannot read {option} {text!r}; write numbers, e.g. {option} {kind('1')},{kind('2')}"
+        ) from None

@@ -39,7 +39,18 @@ def run(
     classes: Annotated[str | None, typer.Option(help="Normal classes by name or number, e.g. 0,8.")] = None,
     seeds: Annotated[str | None, typer.Option(help="How many (3) or which (0,1,2).")] = None,
     profile: options.Profile = None,
-    max_train: Annotated[int | None, typer.Option(min=1, help="Use at most N training images.")] = None,
+    max_train: Annotated[
+        str | None, typer.Option(metavar="N,…", help="Use at most so many training images; several: one after another.")
+    ] = None,
+    normal: Annotated[
+        str | None, typer.Option(metavar="A+B|N", help="Classes that are normal together, or how many to draw.")
+    ] = None,
+    contamination: Annotated[
+        str | None, typer.Option(metavar="SHARE,…", help="Replace so many training images by anomalies, e.g. 0,0.05.")
+    ] = None,
+    corruption: Annotated[
+        str | None, typer.Option(metavar="SPEC,…", help='Of the test images, e.g. "gaussian_noise(severity=3)".')
+    ] = None,
     precision: Annotated[
         Literal["fp32", "tf32", "bf16"],
         typer.Option(help="Of networks: tf32 rounds products, on GPUs alone; bf16 is for training's forward passes."),
@@ -90,11 +101,24 @@ def run(
     from bench.execution import run as execution
     from bench.execution.opening import open_executor
     from bench.jobs import Request, expand
+    from bench.specs import parse_specs
     from bench.workspace import open_workspace
 
     workspace = open_workspace(config, data, results)
     request = Request(
-        suite, dataset, protocol, methods, classes, seeds, profile, max_train, precision, tuple(set_ or ())
+        suite,
+        dataset,
+        protocol,
+        methods,
+        classes,
+        seeds,
+        profile,
+        max_train=options.numbers("--max-train", max_train, int),
+        precision=precision,
+        overrides=tuple(set_ or ()),
+        contamination=options.numbers("--contamination", contamination, float),
+        corruption=[str(spec) for spec in parse_specs(corruption)] if corruption else (),
+        normal=normal,
     )
     title = suite or dataset or ""
     jobs = expand(request, workspace)

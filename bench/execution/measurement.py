@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import device
+from bench.corruption import parse_corruption
 from bench.dataset import PreparedDataset, open_prepared
 from bench.errors import BenchError, unknown
 from bench.execution.messages import Outcome, Task
@@ -85,8 +86,10 @@ def _measured(task: Task, report: Callable[[Epoch], None], epochs: list[dict[str
     if dataset.checksum != job.dataset_checksum:
         raise BenchError(f"dataset {job.dataset} changed since this run began; repeat the command")
     protocol = _protocol(job.protocol, tuple(task.protocol_folders))
-    split = protocol.split(dataset, job.normal_class, job.seed, job.max_train)
+    split = protocol.split(dataset, job.normal_class, job.seed, job.max_train, job.contamination)
     test = dataset.images[split.test]
+    if job.corruption:
+        test = parse_corruption(job.corruption)(test, split.test_labels, split.test, dataset.name)
     seed = job.fit_seed
     clock = _Clock(task.device)
     device.reset_peak(task.device)

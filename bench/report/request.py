@@ -265,7 +265,8 @@ def _selected(suite: Suite, records: Sequence[Record], workspace: Workspace, pro
     cap = workspace.config.profile_named(usual).max_train
 
     def prefer(setting: Setting) -> int:
-        return 2 * (setting.profile == usual) + (setting.max_train == cap)
+        clean = not (setting.contamination or setting.corruption)
+        return 4 * clean + 2 * (setting.profile == usual) + (setting.max_train == cap)
 
     expected = len(suite.classes) if suite.classes is not None else None
     return select(records, currency(workspace), prefer).with_expected(expected)

@@ -25,13 +25,17 @@ class Setting(NamedTuple):
     profile: str
     max_train: int | None
     precision: str
+    contamination: float = 0.0
+    corruption: str = ""
 
     def describe(self) -> str:
         """The setting as a table's caption says it."""
         cap = f", at most {self.max_train} training images" if self.max_train is not None else ""
         precision = f", {self.precision}" if self.precision != "fp32" else ""
         protocol = f"{self.protocol} (version {self.protocol_version})"
-        return f"{self.dataset}, {protocol}, profile {self.profile}{cap}{precision}"
+        contaminated = f", {self.contamination:.3g} of them anomalies" if self.contamination else ""
+        corrupted = f", test images with {self.corruption}" if self.corruption else ""
+        return f"{self.dataset}, {protocol}, profile {self.profile}{cap}{contaminated}{precision}{corrupted}"
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ def setting_of(record: Record) -> Setting:
         job.profile,
         job.max_train,
         job.precision,
+        job.contamination,
+        job.corruption,
     )
 
 

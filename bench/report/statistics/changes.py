@@ -95,6 +95,8 @@ def _code(record: Record) -> dict[str, Any]:
         "version": job.method_version,
         "profile": job.profile,
         "training cap": job.max_train,
+        "contamination": job.contamination,
+        "corruption": job.corruption,
         "precision": job.precision,
         **record.parameters,
     }
