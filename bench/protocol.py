@@ -53,16 +53,20 @@ class Split:
 class Protocol(ABC):
     """A way to split. Fields of the class are parameters of its spec; a subclass writes ``divide``.
 
-    ``version`` is part of the key of every job: raise it when a change makes other splits. ``seeded`` says whether the
-    seed changes the split.
+    ``version`` is part of the key of every job: raise it when a change makes other splits.
     """
 
     declared_as: ClassVar[str]
     version: ClassVar[int]
-    seeded: ClassVar[bool]
+    declared_seeded: ClassVar[bool]
     needs_official_split: ClassVar[bool] = False
     spec: str = ""
     """Its name, with its parameters where these are not the defaults."""
+
+    @property
+    def seeded(self) -> bool:
+        """Whether the seed changes the split, as declared; a protocol whose parameters decide that says so here."""
+        return self.declared_seeded
 
     @abstractmethod
     def divide(self, dataset: PreparedDataset, normal: Mask, generator: np.random.Generator) -> tuple[Indices, Indices]:
@@ -224,7 +228,7 @@ def protocol(*, version: int, seeded: bool = False) -> Callable[[type[P]], type[
         declared: Any = dataclass(kw_only=True, eq=False)(cls)
         declared.declared_as = "protocol"
         declared.version = version
-        declared.seeded = seeded
+        declared.declared_seeded = seeded
         return cls
 
     return declare

@@ -12,11 +12,11 @@ from projects import Project
 
 from bench.cli import new
 from bench.errors import BenchError
-from bench.registry import Registry
+from bench.registry import Kind, Registry
 from bench.workspace import open_workspace
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = {"method": new.method, "dataset": new.dataset}
+COMMANDS = {"method": new.method, "dataset": new.dataset, "protocol": new.protocol}
 KINDS = pytest.mark.parametrize("kind", COMMANDS)
 
 
@@ -43,7 +43,7 @@ def test_in_an_empty_folder_the_plugin_its_test_and_a_bench_toml_are_written(
     assert files(project) == {f"my_{kind}s/first_try.py", "tests/test_first_try.py", "bench.toml"}
     assert tomllib.loads((project.root / "bench.toml").read_text()) == {"plugins": {f"{kind}s": [f"my_{kind}s"]}}
     workspace = project.workspace()
-    registry = workspace.methods if kind == "method" else workspace.datasets
+    registry: Registry = getattr(workspace, f"{kind}s")
     assert registry.load("first_try").__name__ == "FirstTry"
     assert registry.find("first_try").summary.endswith(".")
     printed = capsys.readouterr().out
@@ -121,7 +121,8 @@ def test_in_a_checkout_the_plugins_lie_beside_the_projects_own_and_are_found_wit
     before = (checkout / "bench.toml").read_text()
     for kind in COMMANDS:
         printed = run("new", kind, f"own_{kind}")
-        assert f"wrote {kind}s/own_{kind}.py\nwrote tests/test_own_{kind}.py\n\nnext:" in printed
+        place = "bench/protocols" if kind == "protocol" else f"{kind}s"
+        assert f"wrote {place}/own_{kind}.py\nwrote tests/test_own_{kind}.py\n\nnext:" in printed
         assert f"\nown_{kind} " in run("list", f"{kind}s")
     assert (checkout / "bench.toml").read_text() == before
 
@@ -159,11 +160,11 @@ def test_a_name_whose_class_would_hide_an_import_is_refused(project: Project, ki
     refused(kind, name, "is also the name of something that the")
 
 
-@pytest.mark.parametrize(("kind", "name"), [("method", "ocsvm"), ("dataset", "digits")])
+@pytest.mark.parametrize(("kind", "name"), [("method", "ocsvm"), ("dataset", "digits"), ("protocol", "rest_vs_one")])
 def test_a_name_that_is_taken_is_refused_with_the_place_of_the_plugin_that_has_it(
-    project: Project, kind: str, name: str
+    project: Project, kind: Kind, name: str
 ) -> None:
-    registry = Registry("method" if kind == "method" else "dataset")
+    registry = Registry(kind)
     refused(kind, name, f"there is a {kind} called {name!r}", str(registry.find(name).file))
     COMMANDS[kind]("mine", None)
     refused(kind, "mine", str(project.root / f"my_{kind}s" / "mine.py"), folder=Path("elsewhere"))

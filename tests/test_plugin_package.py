@@ -88,8 +88,12 @@ def test_a_method_in_a_package_of_its_own_is_installed_checked_run_and_removed(m
                 shlex.split("-m pytest -q -p no:cacheprovider package"),
             ],
         )
+    assert "every_third" in machine.bench("list", "protocols")
+    assert "FAILED" not in machine.bench("check", "every_third")
+    printed = machine.bench("run", "--dataset", "digits", "--protocol", "every_third", "--methods", "ocsvm,pca")
+    assert "digits, every_third (version 1)" in printed
     assert "ledoit_wolf" in ran
-    (record,) = machine.records()
+    (record,) = (each for each in machine.records() if each.job.protocol == "holdout_80_20")
     assert record.metrics["auroc"] > 0.95
     assert "FAILED" not in checked
     assert re.search(r"\d+ passed", tested)

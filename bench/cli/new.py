@@ -46,6 +46,13 @@ def dataset(name: Name, folder: Folder = None) -> None:
     _next(f"python -m pytest tests/test_{name}.py", f"bench run --dataset {name} --methods ocsvm")
 
 
+@app.command()
+def protocol(name: Name, folder: Folder = None) -> None:
+    """Write a protocol, which trains on half of the normal images, and the test that it keeps its promises."""
+    _write("protocol", name, folder)
+    _next(f"bench check {name}", f"bench run --dataset digits --protocol {name} --methods ocsvm")
+
+
 def _write(kind: Kind, name: str, folder: Path | None) -> None:
     """Write the plugin, its test and, where there is none, a bench.toml that names the plugin's folder."""
     source = _template(f"{kind}.py")
@@ -107,9 +114,9 @@ def _imported_names(source: str) -> set[str]:
 
 def _usual_folder(kind: Kind) -> Path:
     """The checkout's own folder where that is the working folder, else one that bench.toml names, else a new one."""
-    here = Path.cwd()
-    if here / f"{kind}s" in _own_folders(kind):
-        return Path(f"{kind}s")
+    here = Path.cwd().resolve()
+    if own := [folder.relative_to(here) for folder in _own_folders(kind) if folder.is_relative_to(here)]:
+        return own[0]
     within = [folder.relative_to(here) for folder in _named_folders(kind) if folder.is_relative_to(here)]
     return within[0] if within else Path(f"my_{kind}s")
 

@@ -29,6 +29,10 @@ class RestVsOne(Protocol):
 
     images: Literal["merged", "official"] = "merged"
 
+    @property
+    def seeded(self) -> bool:
+        return self.images == "merged"
+
     def require(self, dataset: PreparedDataset) -> None:
         if self.images == "official":
             self.official_test(dataset)
