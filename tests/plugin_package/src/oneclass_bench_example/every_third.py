@@ -10,7 +10,7 @@ from bench.protocol import Indices, Mask, Protocol, protocol
 
 @protocol(version=1)
 class EveryThird(Protocol):
-    """Train: two of three normal images, as they follow in the data. Test: the third, and every image of other classes."""
+    """Train: two of three normal images, in the order of the data. Test: the third, and all other classes."""
 
     def divide(self, dataset: PreparedDataset, normal: Mask, generator: np.random.Generator) -> tuple[Indices, Indices]:
         own = np.flatnonzero(normal)
