@@ -24,6 +24,7 @@ from bench.dataset import LabelledImages, open_prepared, prepare, verify
 from bench.datasets import cifar100, coil100
 from bench.datasets._published import Published, PublishedFiles
 from bench.datasets.cifar10 import CIFAR10
+from bench.datasets.cifar10_c import CIFAR10C
 from bench.datasets.cifar100 import CIFAR100, CLASSES, COARSE, SUPERCLASSES
 from bench.datasets.coil100 import COIL100
 from bench.datasets.digits import Digits
@@ -62,7 +63,7 @@ def refused(call: Callable[[], object], *parts: object, error: type[BenchError] 
 
 def test_every_dataset_is_found_and_usable() -> None:
     plugins = Registry("dataset").plugins
-    names = {"cifar10", "cifar100", "coil100", "digits", "fashion_mnist", "folder", "mnist"}
+    names = {"cifar10", "cifar10_c", "cifar100", "coil100", "digits", "fashion_mnist", "folder", "mnist"}
     assert names <= plugins.keys()
     assert all(plugins[name].summary and not plugins[name].problem for name in names)
 
@@ -148,6 +149,38 @@ def test_cifar10_is_read(cifar10: tuple[Path, np.ndarray]) -> None:
     assert content.labels.tolist() == [0, 9, 1, 9, 2, 9, 3, 9, 4, 9, 5, 9]
     assert content.is_test is not None
     assert content.is_test.nonzero()[0].tolist() == [10, 11]
+
+
+def corrupted_cifar(root: Path) -> tuple[np.ndarray, Path]:
+    """CIFAR-10-C of one corruption beside a CIFAR-10 of two test images, as its authors laid it out; its images."""
+    folder, images = root / "CIFAR-10-C", noise(10, 32, 32, 3)
+    folder.mkdir()
+    np.save(folder / "fog.npy", images)
+    np.save(folder / "labels.npy", np.tile(np.array([5, 9], np.uint8), 5))
+    return images, folder
+
+
+def test_cifar10_c_has_clean_training_images_and_test_images_of_one_severity(cifar10: tuple[Path, np.ndarray]) -> None:
+    root, clean = cifar10
+    images, _ = corrupted_cifar(root)
+    content = CIFAR10C(corruption="fog", severity=4).read(root)
+    np.testing.assert_array_equal(content.images, np.concatenate([clean[:10], images[6:8]]))
+    assert content.labels.tolist() == [0, 9, 1, 9, 2, 9, 3, 9, 4, 9, 5, 9]
+    assert content.is_test is not None
+    assert content.is_test.nonzero()[0].tolist() == [10, 11]
+
+
+def test_a_cifar10_c_that_is_absent_or_altered_is_named(cifar10: tuple[Path, np.ndarray]) -> None:
+    source = CIFAR10C(corruption="fog", severity=1)
+    refused(lambda: source.source_files(cifar10[0]), "CIFAR-10-C/fog.npy", "zenodo.org/records/2535967")
+    images, folder = corrupted_cifar(cifar10[0])
+    assert len(source.source_files(cifar10[0])) == len(CIFAR10.files) + 2
+    np.save(folder / "labels.npy", np.tile(np.array([5, 8], np.uint8), 5))
+    refused(lambda: source.read(cifar10[0]), folder / "labels.npy", "other labels")
+    np.save(folder / "fog.npy", images[:9])
+    refused(lambda: source.read(cifar10[0]), folder / "fog.npy", "not uint8 (10, 32, 32, 3)")
+    (folder / "fog.npy").write_bytes(b"no array")
+    refused(lambda: source.read(cifar10[0]), folder / "fog.npy", "cannot be read")
 
 
 @pytest.mark.parametrize("source", [MNIST(), FashionMNIST(), CIFAR10(), CIFAR100()], ids=lambda source: source.name)
