@@ -259,7 +259,7 @@ def test_the_shipped_suites_name_datasets_protocols_methods_and_profiles_that_ex
     for name in shipped.config.suites:
         for _, suite in shipped.config.parts(name):
             shipped.datasets.resolve(parse_spec(str(suite.dataset)))
-            assert suite.protocol in PROTOCOLS.plugins
+            assert PROTOCOLS.resolve(parse_spec(suite.protocol))
             assert (suite.profile or shipped.config.profile) in shipped.config.profiles
             for text in suite.methods:
                 for spec in shipped.config.groups.get(text, [text]):
