@@ -33,7 +33,7 @@ class Setting(NamedTuple):
         cap = f", at most {self.max_train} training images" if self.max_train is not None else ""
         precision = f", {self.precision}" if self.precision != "fp32" else ""
         protocol = f"{self.protocol} (version {self.protocol_version})"
-        contaminated = f", {self.contamination:.3g} of them anomalies" if self.contamination else ""
+        contaminated = f", {100 * self.contamination:.3g} % of them anomalies" if self.contamination else ""
         corrupted = f", test images with {self.corruption}" if self.corruption else ""
         return f"{self.dataset}, {protocol}, profile {self.profile}{cap}{contaminated}{precision}{corrupted}"
 
