@@ -101,11 +101,15 @@ class Store:
             if before != scores:
                 before.unlink(missing_ok=True)
         except OSError as error:
-            raise BenchError(
-                f"cannot write to the results folder {self.folder}: {error}\n"
-                "nothing that was finished before is lost; make room or name another folder with --results, "
-                "then repeat the command: it goes on where it stopped"
-            ) from error
+            raise self.refusal(error) from error
+
+    def refusal(self, error: OSError) -> BenchError:
+        """The error for a folder that took nothing in the middle of a run."""
+        return BenchError(
+            f"cannot write to the results folder {self.folder}: {error}\n"
+            "nothing that was finished before is lost; make room or name another folder with --results, "
+            "then repeat the command: it goes on where it stopped"
+        )
 
     def scores_path(self, record: Record) -> Path:
         """Where the per-image arrays of a record are."""

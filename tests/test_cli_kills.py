@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -72,15 +74,77 @@ def test_a_worker_that_is_killed_in_mid_job_is_replaced_and_its_job_repeated(
     bench.all_gone()
 
 
-def test_two_runs_at_once_on_one_results_folder_share_the_work(bench: Bench, gate: Gate, undisturbed: Bench) -> None:
-    grid = (f"{GATED},ocsvm", "0,1,2", "--workers", "1")
+def started(bench: Bench) -> list[str]:
+    """The keys of all jobs that were started, by whichever run, sorted."""
+    return sorted(event["key"] for event in bench.events() if event["event"] == "started")
+
+
+@pytest.mark.parametrize("rerun", ["missing", "all"])
+def test_two_runs_at_once_on_one_results_folder_do_each_job_once(
+    bench: Bench, gate: Gate, undisturbed: Bench, rerun: str
+) -> None:
+    grid = (f"{GATED},ocsvm", "0,1,2", "--workers", "1", "--rerun", rerun)
     first, second = bench.start_digits(*grid), bench.start_digits(*grid)
-    first.until(lambda: len(gate.waiting()) == 2)  # both are in the same job, each with a worker of its own
+    first.until(lambda: len(gate.waiting()) == 2)  # each with a worker of its own
+    under_way = {event["key"] for event in bench.events() if event["event"] == "started"}
+    shown = json.loads(bench("status", "--json").stdout)["running"]
+    assert {claim["key"] for claim in shown} <= under_way
+    assert len([line for line in bench("status").stdout.splitlines() if line.startswith("running   ")]) == 2
     gate.open()
     assert (first.ended(), second.ended()) == (0, 0), first.stderr + second.stderr
-    assert len(bench.records()) == 6
+    assert started(bench) == sorted(record.job.key for record in bench.records())
     assert len(bench.scores()) == 6
     assert bench.scores().items() <= undisturbed.scores().items()
+    ended = [event for event in bench.events() if event["event"] == "ended"]
+    assert sum(not event["elsewhere"] for event in ended) == 6
+    assert sum(event["elsewhere"] for event in ended) == 6
+    counts = [re.findall(r"(\d) of 6 jobs were done by another run on results/runs", r.stderr) for r in (first, second)]
+    assert sum(int(count) for (count,) in counts) == 6
+    assert first.stdout == second.stdout, "both print the whole table"
+    assert list((bench.store.folder / "claims").iterdir()) == []
+
+
+def test_a_run_takes_over_the_job_of_another_that_was_killed(bench: Bench, gate: Gate, undisturbed: Bench) -> None:
+    first = bench.start_digits(GATED, "0")
+    first.until(lambda: len(gate.waiting()) == 1)
+    second = bench.start_digits(GATED, "0")
+    second.until(lambda: "waiting for 1 job of another run: process " in second.stderr)
+    first.kill()
+    second.until(lambda: len(gate.waiting()) == 2)
+    gate.open()
+    assert second.ended() == 0, second.stderr
+    assert bench.scores().items() <= undisturbed.scores().items()
+    assert started(bench) == [bench.record(GATED).job.key] * 2
+    assert "done by another run" not in second.stderr
+    bench.all_gone()
+
+
+def test_what_is_left_of_a_killed_run_is_in_nobodys_way(bench: Bench, gate: Gate) -> None:
+    run = bench.start_digits(GATED, "0,1")
+    run.until(lambda: len(gate.waiting()) == 2)
+    run.kill()
+    bench.all_gone()
+    assert len(list((bench.store.folder / "claims").iterdir())) == 2
+    assert "running" not in bench("status").stdout
+    assert bench("gc").stdout.count("leftover    results/runs/claims/") == 2
+    gate.open()
+    assert bench.digits(GATED, "0").returncode == 0
+    assert "0 superseded records and 1 leftover files removed" in bench("gc", "--yes").stdout
+    assert list((bench.store.folder / "claims").iterdir()) == []
+
+
+def test_a_run_that_waits_for_another_stops_soon_when_asked_and_leaves_that_ones_claim(
+    bench: Bench, gate: Gate
+) -> None:
+    first = bench.start_digits(GATED, "0")
+    first.until(lambda: len(gate.waiting()) == 1)
+    second = bench.start_digits(GATED, "0")
+    second.until(lambda: "waiting for 1 job of another run" in second.stderr)
+    second.driver.send_signal(signal.SIGINT)
+    assert second.ended() == 130, second.stderr
+    gate.open()
+    assert first.ended() == 0, first.stderr
+    assert len(started(bench)) == 1
 
 
 def test_ctrl_c_and_sigterm_stop_a_run_soon_and_the_same_command_goes_on(

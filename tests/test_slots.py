@@ -20,6 +20,7 @@ from bench.device import Card
 from bench.errors import BenchError
 from bench.execution import slots
 from bench.execution.estimates import GpuNeeds, gpu_growth
+from bench.execution.executor import Admission
 from bench.execution.local import Local
 from bench.execution.messages import Outcome, Task
 from bench.execution.opening import open_executor
@@ -268,8 +269,8 @@ class Told:
         self.attempts: dict[str, list[dict[str, Any]]] = {}
         self.outcomes: dict[str, Outcome] = {}
 
-    def admit(self, task: Task) -> bool:
-        return True
+    def admit(self, task: Task) -> Admission:
+        return "now"
 
     def gpu_memory(self, task: Task) -> float | None:
         return 1.0

@@ -95,10 +95,11 @@ def gc(
     results: options.Results = None,
     config: options.Config = None,
 ) -> None:
-    """Remove what killed runs left half written, and records that newer ones of the same job stand in for.
+    """Remove what killed runs left behind, and records that newer ones of the same job stand in for.
 
     Archives are left as they are.
     """
+    from bench.execution import claims
     from bench.report.request import currency
     from bench.report.selection import superseded
     from bench.store import Store
@@ -110,7 +111,7 @@ def gc(
     for error in unreadable:
         warn(error)
     old = [each for each in superseded(records, currency(workspace)) if store.archive(each.job) is None]
-    leftovers = store.leftovers()
+    leftovers = [*store.leftovers(), *claims.leftovers(workspace.results)]
     for record in old:
         echo(f"superseded  {record.job.key[:12]}  {record.job.title}, profile {record.job.profile}")
     for leftover in leftovers:

@@ -134,9 +134,7 @@ def run(
             _print_plan(title, planned, places, probe)
             return
         seconds = math.inf if max_hours is None else 3600 * max_hours
-        chosen = execution.Options(
-            timeout=timeout, memory=memory, max_seconds=seconds, trace=trace, graphs=graphs, rerun=rerun
-        )
+        chosen = execution.Options(timeout=timeout, memory=memory, max_seconds=seconds, trace=trace, graphs=graphs)
         result = _execute(title, planned, workspace, places, chosen, quiet, as_json)
     if not as_json:
         _print_tables(result, workspace, suite)
@@ -238,7 +236,15 @@ def _execute(
         with contextlib.redirect_stdout(sys.stderr):  # Ray prints that a node is lost, amid the events
             result = run(planned, tasks, Store(workspace.results), executor, Observers(observers), chosen)
         for each in events:
-            each.write("finished", failed=len(result.failed), missing=result.missing, signal=result.signal)
+            each.write(
+                "finished",
+                failed=len(result.failed),
+                missing=result.missing,
+                elsewhere=len(result.elsewhere),
+                signal=result.signal,
+            )
+    if result.elsewhere and not (quiet or as_json):
+        echo(f"{len(result.elsewhere)} of {pending} jobs were done by another run on {workspace.results}", err=True)
     return result
 
 

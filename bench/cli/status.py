@@ -1,4 +1,4 @@
-"""``bench status``: the records that are there, and the runs that are going on."""
+"""``bench status``: the records that are there, the jobs that are being done, and the runs that are going on."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def status(
     results: options.Results = None,
     config: options.Config = None,
 ) -> None:
-    """Count the records by dataset, method and status; name those that did not end well."""
+    """Count the records by dataset, method and status; name those that did not end well, and jobs under way."""
+    from bench.execution.claims import claims
     from bench.store import Store
     from bench.workspace import open_workspace
 
@@ -38,6 +39,7 @@ def status(
     if watch:
         _watch(workspace.results)
     records, unreadable = Store(workspace.results).records()
+    under_way = [claim for claim in claims(workspace.results) if not claim.dead]
     if as_json:
         facts = {
             "results": str(workspace.results),
@@ -57,18 +59,25 @@ def status(
                 for record in records
             ],
             "unreadable": [str(error) for error in unreadable],
+            "running": [
+                {"key": claim.key, "job": claim.title, "since": claim.since, "owner": str(claim.owner or "")}
+                for claim in under_way
+            ],
         }
         echo(json.dumps(facts, indent=1))
         return
-    if not records and not unreadable:
+    if records:
+        _print_counts(records)
+    elif not unreadable and not under_way:
         echo(f"no records in {workspace.results}; try:  bench run --suite quickstart --methods all")
-        return
-    _print_counts(records)
     for record in records:
         if record.status != "done":
             echo(f"{record.status:8}  {record.job.key[:12]}  {record.job.title}: {record.reason}")
     for error in unreadable:
         echo(f"unreadable  {error}")
+    for claim in under_way:
+        since = claim.since[:19].replace("T", " ")
+        echo(f"running   {claim.key[:12]}  {claim.title}, since {since} UTC by {claim.owner or 'another run'}")
 
 
 def _print_counts(records: list[Record]) -> None:

@@ -25,6 +25,7 @@ from bench.execution.executor import Watch
 from bench.execution.messages import Outcome, Task
 from bench.execution.slots import JobsPerGpu, Slot, cpu_slot, gpu_slot
 from bench.execution.supervisor import Stop, Supervisor
+from bench.execution.waiting import Waiting
 from bench.fingerprint import source_fingerprint
 from bench.method import Epoch
 from bench.registry import Registry
@@ -137,14 +138,17 @@ class Cluster:
         return self._engine.address
 
     def execute(self, tasks: Sequence[Task], stop: threading.Event, watch: Watch) -> None:
-        waiting = {kind_of: collections.deque(t for t in tasks if kind(t.device) == kind_of) for kind_of in _KINDS}
+        waiting = {kind_of: Waiting(t for t in tasks if kind(t.device) == kind_of) for kind_of in _KINDS}
         running: dict[Any, _Running] = {}
         try:
             while (any(waiting.values()) or running) and not stop.is_set():
                 while (task := self._next(waiting, running)) is not None and not stop.is_set():
-                    if watch.admit(task):
+                    admission = watch.admit(task)
+                    if admission == "now":
                         running[self._submit(task, alone=False)] = _Running(task)
-                if not running:  # every node is gone, and may come back
+                    elif admission == "later":
+                        waiting[kind(task.device)].put_back(task)
+                if not running:  # every node is gone, and may come back; or another run does what is left
                     stop.wait(WAIT_SECONDS)
                     continue
                 with self._answering():
@@ -170,13 +174,13 @@ class Cluster:
             self._room = {"cuda": on_gpus, "cpu": max(room["cpu"] - on_gpus, min(1, room["cpu"]))}
         return self._room
 
-    def _next(self, waiting: Mapping[Kind, collections.deque[Task]], running: Mapping[Any, _Running]) -> Task | None:
+    def _next(self, waiting: Mapping[Kind, Waiting], running: Mapping[Any, _Running]) -> Task | None:
         """The next task that there is a place for."""
         if len(running) < self.slots:
-            for kind_of, queue in waiting.items():
+            for kind_of, tasks in waiting.items():
                 busy = sum(kind(each.task.device) == kind_of for each in running.values())
-                if queue and busy < self._places().get(kind_of, 0):
-                    return queue.popleft()
+                if busy < self._places().get(kind_of, 0) and (task := tasks.take()) is not None:
+                    return task
         return None
 
     @contextlib.contextmanager

@@ -159,6 +159,10 @@ class Forecast(Observer):
                 self._ended += 1
             self._count(record.job.key, -1)
 
+    def found(self, record: Record) -> None:
+        with self._lock:
+            self._count(record.job.key, -1)
+
     def left(self) -> float | None:
         """Seconds until the last job will have ended; None as long as nothing tells."""
         with self._lock:

@@ -11,12 +11,15 @@ from bench.method import Epoch
 
 Kind = Literal["local", "ray", "dask"]
 
+Admission = Literal["now", "later", "never"]
+"""Whether a task is to be run: now; perhaps later, since another run does it; or not any more."""
+
 
 class Watch(Protocol):
     """Whom an executor asks and tells. The methods may be called from several threads."""
 
-    def admit(self, task: Task) -> bool:
-        """Whether the task is to be run, now that there is a place for it; it may have been done elsewhere."""
+    def admit(self, task: Task) -> Admission:
+        """Whether the task is to be run, now that there is a place for it; asked anew of one that is to come later."""
 
     def gpu_memory(self, task: Task) -> float | None:
         """Bytes of GPU memory that the task will need, as far as is known by now."""

@@ -1,19 +1,19 @@
-"""The local executor: one thread a slot, each with a supervisor, all drawing from one queue of tasks."""
+"""The local executor: one thread a slot, each with a supervisor, all drawing from the tasks that wait."""
 
 from __future__ import annotations
 
 import dataclasses
-import queue
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.device import kind
+from bench.device import Kind, kind
 from bench.execution.executor import Watch
 from bench.execution.messages import Outcome, Task
-from bench.execution.slots import Interrupted, Slot
+from bench.execution.slots import TICK_SECONDS, Interrupted, Slot
 from bench.execution.supervisor import Supervisor
+from bench.execution.waiting import Waiting
 
 
 @dataclass(frozen=True)
@@ -37,26 +37,30 @@ class Local:
     def execute(self, tasks: Sequence[Task], stop: threading.Event, watch: Watch) -> None:
         from joblib import Parallel, delayed
 
-        waiting: dict[str, queue.SimpleQueue[Task]] = {"cpu": queue.SimpleQueue(), "cuda": queue.SimpleQueue()}
+        queues: dict[Kind, list[Task]] = {"cpu": [], "cuda": []}
         for task in tasks:
-            waiting[kind(task.device) if self.device == "cuda" else "cpu"].put(task)
+            queues[kind(task.device) if self.device == "cuda" else "cpu"].append(task)
+        waiting = {on: Waiting(queue) for on, queue in queues.items()}
         used = self.places[: max(1, len(tasks))]
         Parallel(n_jobs=len(used), backend="threading")(delayed(_serve)(slot, waiting, stop, watch) for slot in used)
 
 
-def _serve(slot: Slot, waiting: Mapping[str, queue.SimpleQueue[Task]], stop: threading.Event, watch: Watch) -> None:
+def _serve(slot: Slot, waiting: Mapping[Kind, Waiting], stop: threading.Event, watch: Watch) -> None:
     """Do what waits for such a slot, then what waits for a core alone."""
     try:
         for place in (slot, slot.without_gpu()):
             with Supervisor(place) as supervisor:
-                while not stop.is_set():
-                    try:
-                        task = waiting[place.kind].get_nowait()
-                    except queue.Empty:
-                        break
-                    if watch.admit(task):
+                while waiting[place.kind] and not stop.is_set():
+                    task = waiting[place.kind].take()
+                    if task is None:  # another run does what is left
+                        stop.wait(TICK_SECONDS)
+                        continue
+                    admission = watch.admit(task)
+                    if admission == "now":
                         outcome, attempts = _outcome(task, supervisor, stop, watch)
                         watch.ended(task, outcome, attempts)
+                    elif admission == "later":
+                        waiting[place.kind].put_back(task)
     except Interrupted:
         return
     except BaseException:

@@ -40,6 +40,12 @@ class Observer:
     def ended(self, record: Record) -> None:
         """A job has its record."""
 
+    def claimed(self, job: Job, owner: str) -> None:
+        """Another run on the same folder is doing a job, which is left to it for as long as it does."""
+
+    def found(self, record: Record) -> None:
+        """A job has its record, which another run on the same folder made."""
+
 
 class Observers(Observer):
     """Tells each of several, in order."""
@@ -59,11 +65,20 @@ class Observers(Observer):
         for observer in self._each:
             observer.ended(record)
 
+    def claimed(self, job: Job, owner: str) -> None:
+        for observer in self._each:
+            observer.claimed(job, owner)
+
+    def found(self, record: Record) -> None:
+        for observer in self._each:
+            observer.found(record)
+
 
 class Events(Observer):
     """A run as lines of JSON, one event each, with ``event`` and ``time``.
 
-    ``run`` at the beginning; ``started``, ``epoch`` and ``ended`` of jobs; ``finished`` at the end.
+    ``run`` at the beginning; ``started``, ``epoch`` and ``ended`` of jobs, the last with ``elsewhere``, whether another
+    run did it; ``claimed`` of jobs that another run is doing; ``finished`` at the end.
     """
 
     def __init__(self, stream: TextIO, left: Callable[[], float | None]) -> None:
@@ -94,6 +109,15 @@ class Events(Observer):
 
     def ended(self, record: Record) -> None:
         self._told.pop(record.job.key, None)
+        self._ended(record, elsewhere=False)
+
+    def claimed(self, job: Job, owner: str) -> None:
+        self.write("claimed", key=job.key, job=job.title, owner=owner)
+
+    def found(self, record: Record) -> None:
+        self._ended(record, elsewhere=True)
+
+    def _ended(self, record: Record, elsewhere: bool) -> None:
         self.write(
             "ended",
             key=record.job.key,
@@ -101,6 +125,7 @@ class Events(Observer):
             status=record.status,
             auroc=record.metrics.get("auroc"),
             reason=record.reason,
+            elsewhere=elsewhere,
             left=self._left(),
         )
 

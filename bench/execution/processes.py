@@ -25,6 +25,16 @@ def resident(processes: Iterable[psutil.Process]) -> int:
     return held
 
 
+def lives(pid: int) -> bool:
+    """Whether there is such a process; one that has ended and waits for its parent is none."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
+
+
 def kill(processes: Iterable[psutil.Process]) -> None:
     """SIGKILL to each that is still there."""
     for process in processes:

@@ -47,10 +47,15 @@ class Board:
     total: int
     done: int = 0
     failed: int = 0
+    elsewhere: int = 0
+    """Of those that ended, how many other runs did."""
     left: float | None = None
     running: dict[str, Line] = field(default_factory=dict)
+    claimed: dict[str, str] = field(default_factory=dict)
+    """Of those that wait here, which another run is doing, and who that is."""
 
     def started(self, key: str, slot: str, title: str) -> None:
+        self.claimed.pop(key, None)
         self.running[key] = Line(slot, title)
 
     def epoch(self, key: str, number: int, total: int, losses: Mapping[str, float | None]) -> None:
@@ -58,10 +63,12 @@ class Board:
             shown = "  ".join(f"{name} {loss:.4g}" for name, loss in losses.items() if loss is not None)
             line.state = f"epoch {number}/{total}  {shown}"
 
-    def ended(self, key: str, status: str, left: float | None) -> None:
+    def ended(self, key: str, status: str, elsewhere: bool, left: float | None) -> None:
         self.running.pop(key, None)
+        self.claimed.pop(key, None)
         self.done += 1
         self.failed += status != "done"
+        self.elsewhere += elsewhere
         self.left = left
 
     def read(self, event: Mapping[str, Any]) -> None:
@@ -71,16 +78,25 @@ class Board:
                 self.started(event["key"], event["slot"], event["job"])
             case "epoch":
                 self.epoch(event["key"], event["number"], event["total"], event["losses"])
+            case "claimed":
+                self.claimed[event["key"]] = event["owner"]
             case "ended":
-                self.ended(event["key"], event["status"], event["left"])
+                self.ended(event["key"], event["status"], event.get("elsewhere", False), event["left"])
 
     @property
     def counts(self) -> str:
         """Ended, failed, running and waiting jobs in a line."""
-        waiting = self.total - self.done - len(self.running)
         failed = f", {self.failed} failed" if self.failed else ""
+        elsewhere = f", {self.elsewhere} done by another run" if self.elsewhere else ""
+        claimed = f", {len(self.claimed)} of them under way in another run" if self.claimed else ""
         left = f"  about {clock(self.left)} left" if self.left else ""
-        return f"{self.done}/{self.total} ended{failed}, {len(self.running)} running, {waiting} waiting{left}"
+        ended = f"{self.done}/{self.total} ended{failed}{elsewhere}"
+        return f"{ended}, {len(self.running)} running, {self.waiting} waiting{claimed}{left}"
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs neither ended nor run."""
+        return self.total - self.done - len(self.running)
 
     def rendered(self, elapsed: float | None = None) -> RenderableType:
         """The board for a terminal."""
@@ -107,6 +123,7 @@ class Progress(Observer):
         self._forecast = forecast
         self._board = Board(title, total)
         self._began = time.monotonic()
+        self._told = False
         self._lock, self._printing = threading.Lock(), threading.Lock()
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
 
@@ -129,13 +146,36 @@ class Progress(Observer):
             self._board.epoch(job.key, epoch.number, epoch.total, epoch.losses)
 
     def ended(self, record: Record) -> None:
+        self._ended(record, elsewhere=False)
+
+    def claimed(self, job: Job, owner: str) -> None:
+        with self._lock:
+            self._board.claimed[job.key] = owner
+        self._say_what_it_waits_for()
+
+    def found(self, record: Record) -> None:
+        self._ended(record, elsewhere=True)
+
+    def _ended(self, record: Record, elsewhere: bool) -> None:
         with self._printing:  # so that lines come in the order of their numbers
             with self._lock:
-                self._board.ended(record.job.key, record.status, self._forecast.left())
-                line = self._line(record)
+                self._board.ended(record.job.key, record.status, elsewhere, self._forecast.left())
+                line = self._line(record) + (", by another run" if elsewhere else "")
             # not under that lock: printing redraws the live display, which takes it itself
             if not self._console.is_terminal or record.status != "done":
                 self._console.print(_text(line), soft_wrap=True)
+        self._say_what_it_waits_for()
+
+    def _say_what_it_waits_for(self) -> None:
+        """Once, when nothing runs here and other runs do all that waits: else nothing would tell why it goes on."""
+        with self._printing:
+            with self._lock:
+                owners, board = sorted(set(self._board.claimed.values())), self._board
+                waits = owners and not board.running and board.waiting == len(board.claimed) and not self._told
+                self._told |= bool(waits)
+            if waits and not self._console.is_terminal:
+                jobs = f"{board.waiting} {'job' if board.waiting == 1 else 'jobs'}"
+                self._console.print(_text(f"waiting for {jobs} of another run: {', '.join(owners)}"), soft_wrap=True)
 
     def _line(self, record: Record) -> str:
         width = len(str(self._board.total))

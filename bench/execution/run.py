@@ -15,8 +15,9 @@ from typing import Any, Literal, NamedTuple
 
 from bench import dataset as datasets
 from bench.errors import BenchError, PluginUnavailable, RecordUnreadable
+from bench.execution.claims import Claims
 from bench.execution.estimates import EXPECTED, Accuracy, Estimates, GpuNeeds, accuracy, gpu_growth
-from bench.execution.executor import Executor
+from bench.execution.executor import Admission, Executor
 from bench.execution.messages import Outcome, Task
 from bench.execution.observers import Observer
 from bench.jobs import Job
@@ -64,13 +65,15 @@ class Plan:
 class Result:
     """What a run left: every job's record by key as far as there is one, and whether it was stopped by a signal.
 
-    ``unfit`` are the jobs that were not started because they would not have ended within the time that the run has.
+    ``unfit`` are the jobs that were not started because they would not have ended within the time that the run has,
+    ``elsewhere`` the pending ones that other runs on the same folder did.
     """
 
     jobs: Sequence[Job]
     records: dict[str, Record]
     signal: int | None = None
     unfit: list[Job] = field(default_factory=list)
+    elsewhere: list[Job] = field(default_factory=list)
 
     @property
     def failed(self) -> list[Record]:
@@ -118,7 +121,8 @@ def run(
 ) -> Result:
     """Do the tasks of a plan and store the records as they come.
 
-    Ctrl-C (or SIGTERM) starts nothing new, ends the workers and returns; a second one is not waited for.
+    What another run on the same folder is doing is left to it, and done where that run does not end it. Ctrl-C (or
+    SIGTERM) starts nothing new, ends the workers and returns; a second one is not waited for.
     Raises BenchError where the results folder cannot be written.
     """
     result = Result(planned.jobs, dict(planned.records))
@@ -126,8 +130,8 @@ def run(
         return result
     for job in planned.pending:
         result.records.pop(job.key, None)
-    with _stopping() as (stop, received):
-        executor.execute(tasks, stop, _Recorder(planned, store, options, observer, result))
+    with _stopping() as (stop, received), Claims(store.folder) as claims:
+        executor.execute(tasks, stop, _Recorder(planned, store, claims, options, observer, result))
     result.signal = received[0] if received else None
     return result
 
@@ -135,23 +139,40 @@ def run(
 class _Recorder:
     """Lets tasks in, and makes records of their outcomes."""
 
-    def __init__(self, planned: Plan, store: Store, options: Options, observer: Observer, result: Result) -> None:
+    def __init__(
+        self, planned: Plan, store: Store, claims: Claims, options: Options, observer: Observer, result: Result
+    ) -> None:
         self._planned = planned
         self._store = store
-        self._options = options
+        self._claims = claims
         self._observer = observer
         self._result = result
         self._began: dict[str, str] = {}
+        self._owners: dict[str, str] = {}
         self._deadline = time.monotonic() + options.max_seconds
 
-    def admit(self, task: Task) -> bool:
-        if time.monotonic() + self._planned.expected.get(task.job.key, 0.0) > self._deadline:
-            self._result.unfit.append(task.job)
-            return False
-        if self._options.rerun == "missing" and (theirs := _done_elsewhere(self._store, task)):
+    def admit(self, task: Task) -> Admission:
+        job = task.job
+        if time.monotonic() + self._planned.expected.get(job.key, 0.0) > self._deadline:
+            self._result.unfit.append(job)
+            return "never"
+        try:
+            other = self._claims.take(job)
+        except OSError as error:
+            raise self._store.refusal(error) from error
+        if other is not None:
+            owner = str(other.owner or "another run")
+            if self._owners.get(job.key) != owner:
+                self._owners[job.key] = owner
+                self._observer.claimed(job, owner)
+            return "later"
+        if theirs := _done_elsewhere(self._store, task, self._planned.records.get(job.key)):
+            self._claims.release(job)
+            self._result.elsewhere.append(job)
             self._keep(theirs)
-            return False
-        return True
+            self._observer.found(theirs)
+            return "never"
+        return "now"
 
     def gpu_memory(self, task: Task) -> float | None:
         measured = self._planned.gpu_needs.bytes(task.job)
@@ -168,12 +189,13 @@ class _Recorder:
         key = task.job.key
         record = _record(task.job, outcome, attempts, self._began.get(key, _now()), self._planned.expected.get(key))
         self._store.put(record, outcome.arrays)
+        self._claims.release(task.job)
         self._keep(record)
+        self._observer.ended(record)
 
     def _keep(self, record: Record) -> None:
         self._result.records[record.job.key] = record
         self._planned.gpu_needs.ended(record)
-        self._observer.ended(record)
 
 
 @dataclass(frozen=True)
@@ -190,7 +212,6 @@ class Options:
     max_seconds: float = math.inf
     trace: bool = False
     graphs: bool = True
-    rerun: Rerun = "missing"
 
 
 def counts(planned: Plan) -> Counter[str]:
@@ -207,11 +228,11 @@ def _wanted(record: Record | None, rerun: Rerun, trace: bool) -> bool:
     return trace and not record.traced
 
 
-def _done_elsewhere(store: Store, task: Task) -> Record | None:
-    """A record that another run on the same folder has written since this one looked."""
+def _done_elsewhere(store: Store, task: Task, before: Record | None) -> Record | None:
+    """A record that another run on the same folder has written since this one looked, when ``before`` was there."""
     with contextlib.suppress(RecordUnreadable):
         record = store.get(task.job)
-        if record is not None and not _wanted(record, "missing", task.trace):
+        if record != before and not _wanted(record, "missing", task.trace):
             return record
     return None
 
