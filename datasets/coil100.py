@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.dataset import Dataset, LabelledImages, dataset, missing
-from bench.datasets._pictures import picture
 from bench.errors import BenchError, DataMissing
+from bench.pictures import picture
 
 OBJECTS = range(1, 101)
 ANGLES = range(0, 360, 5)

@@ -11,10 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.dataset import Dataset, LabelledImages, dataset
-from bench.datasets._pictures import picture
 from bench.errors import BenchError, DataMissing
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+from bench.pictures import SUFFIXES, is_picture, picture, pixels, without_idle_channels
 
 LAYOUTS = f"""expected images ({" ".join(SUFFIXES)}) in one of two layouts:
   <path>/<class>/<image>
@@ -48,18 +46,14 @@ class Folder(Dataset):
         return sorted(file for group in self._groups(root) for file in group.files)
 
     def read(self, root: Path) -> LabelledImages:
-        from PIL.Image import Resampling
-
         groups = self._groups(root)
         classes = _classes(groups)
         sizes = [len(group.files) for group in groups]
         images = np.empty((sum(sizes), self.size, self.size, 3), dtype=np.uint8)
         for i, file in enumerate(file for group in groups for file in group.files):
-            images[i] = np.asarray(picture(file, file).resize((self.size, self.size), Resampling.BILINEAR))
-        if all(np.array_equal(images[..., 0], images[..., channel]) for channel in (1, 2)):
-            images = images[..., :1]
+            images[i] = pixels(picture(file, file), self.size, self.size)
         return LabelledImages(
-            images=images,
+            images=without_idle_channels(images),
             labels=np.repeat([classes.index(group.name) for group in groups], sizes),
             classes=classes,
             is_test=np.repeat([group.is_test for group in groups], sizes) if _has_split(self._at(root)) else None,
@@ -117,7 +111,7 @@ class _Group:
 
 
 def _group(folder: Path, is_test: bool) -> _Group:
-    return _Group(folder, tuple(f for f in _visible(folder) if f.suffix.lower() in SUFFIXES and f.is_file()), is_test)
+    return _Group(folder, tuple(filter(is_picture, _visible(folder))), is_test)
 
 
 def _classes(groups: list[_Group]) -> list[str]:

@@ -6,8 +6,6 @@ import contextlib
 import functools
 import inspect
 import math
-import os
-import socket
 import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,11 +16,8 @@ from bench.errors import BenchError, warn
 from bench.terminal import echo
 
 if TYPE_CHECKING:
-    from bench.execution.estimates import Forecast
     from bench.execution.executor import Executor
-    from bench.execution.observers import Observer
-    from bench.execution.progress import Progress
-    from bench.execution.run import Options, Plan, Result
+    from bench.execution.run import Plan, Result
     from bench.workspace import Workspace
 
 
@@ -100,6 +95,7 @@ def run(
     """
     from bench.execution import run as execution
     from bench.execution.opening import open_executor
+    from bench.execution.session import Show, execute
     from bench.jobs import Request, expand
     from bench.specs import parse_specs
     from bench.workspace import open_workspace
@@ -135,7 +131,8 @@ def run(
             return
         seconds = math.inf if max_hours is None else 3600 * max_hours
         chosen = execution.Options(timeout=timeout, memory=memory, max_seconds=seconds, trace=trace, graphs=graphs)
-        result = _execute(title, planned, workspace, places, chosen, quiet, as_json)
+        show: Show = "events" if as_json else "nothing" if quiet else "progress"
+        result = execute(title, planned, workspace, places, chosen, show)
     if not as_json:
         _print_tables(result, workspace, suite)
     _finish(result, planned)
@@ -170,6 +167,7 @@ def _print_plan(title: str, planned: Plan, executor: Executor, probed: bool) -> 
     from bench.execution.estimates import makespan
     from bench.execution.progress import clock
     from bench.execution.run import counts
+    from bench.execution.session import described
 
     statuses = ", ".join(f"{number} {status}" for status, number in sorted(counts(planned).items()))
     echo(f"{title}: {len(planned.jobs)} jobs ({statuses}); {len(planned.pending)} would be run")
@@ -183,7 +181,7 @@ def _print_plan(title: str, planned: Plan, executor: Executor, probed: bool) -> 
         in_order = [planned.expected[job.key] for job in planned.pending if job.key in planned.expected]
         echo(
             f"expected: {clock(sum(in_order))} of computing, {clock(makespan(in_order, max(1, executor.slots)))} on "
-            f"{_described(executor)}, longest first"
+            f"{described(executor)}, longest first"
         )
     if unknown := len(planned.pending) - len(planned.expected):
         hint = "" if probed else "; --probe times a few of their steps"
@@ -202,65 +200,6 @@ def _jobs_per_gpu(text: str) -> int | Literal["auto"]:
     if text == "auto" or text.isdecimal():
         return "auto" if text == "auto" else int(text)
     raise typer.BadParameter(f"{text!r} is neither auto nor a number", param_hint="--jobs-per-gpu")
-
-
-def _execute(
-    title: str,
-    planned: Plan,
-    workspace: Workspace,
-    executor: Executor,
-    chosen: Options,
-    quiet: bool,
-    as_json: bool,
-) -> Result:
-    from bench.execution.estimates import Forecast
-    from bench.execution.observers import Events, Observers, open_log
-    from bench.execution.run import prepare, run
-    from bench.provenance import command
-    from bench.store import Store
-
-    tasks = prepare(planned, workspace, chosen)
-    pending = len(tasks)
-    facts = {"jobs": len(planned.jobs), "recorded": len(planned.jobs) - pending, "pending": pending}
-    forecast = Forecast(planned.pending, planned.expected, lambda: executor.slots)
-    with contextlib.ExitStack() as open_until_the_end:
-        streams = [sys.stdout] if as_json else []
-        if pending:
-            streams.append(open_until_the_end.enter_context(open_log(workspace.results)))
-        events = [Events(stream, forecast.left) for stream in streams]
-        observers: list[Observer] = [forecast, *events]
-        if not (quiet or as_json):
-            observers.append(open_until_the_end.enter_context(_progress(title, facts, workspace, executor, forecast)))
-        for each in events:
-            each.write("run", title=title, command=command(), pid=os.getpid(), host=socket.gethostname(), **facts)
-        with contextlib.redirect_stdout(sys.stderr):  # Ray prints that a node is lost, amid the events
-            result = run(planned, tasks, Store(workspace.results), executor, Observers(observers), chosen)
-        for each in events:
-            each.write(
-                "finished",
-                failed=len(result.failed),
-                missing=result.missing,
-                elsewhere=len(result.elsewhere),
-                signal=result.signal,
-            )
-    if result.elsewhere and not (quiet or as_json):
-        echo(f"{len(result.elsewhere)} of {pending} jobs were done by another run on {workspace.results}", err=True)
-    return result
-
-
-def _progress(
-    title: str, facts: dict[str, int], workspace: Workspace, executor: Executor, forecast: Forecast
-) -> Progress:
-    from rich.console import Console
-
-    from bench.execution.progress import Progress
-
-    echo(
-        f"{title}: {facts['jobs']} jobs, {facts['recorded']} recorded, {facts['pending']} to run on "
-        f"{_described(executor)}; records in {workspace.results}",
-        err=True,
-    )
-    return Progress(Console(stderr=True), title, facts["pending"], forecast)
 
 
 def _print_tables(result: Result, workspace: Workspace, suite: str | None) -> None:

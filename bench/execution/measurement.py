@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,18 +16,17 @@ from numpy.typing import NDArray
 from bench import device
 from bench.corruption import parse_corruption
 from bench.dataset import PreparedDataset, open_prepared
-from bench.errors import BenchError, unknown
+from bench.errors import BenchError
+from bench.execution.detector import Clock, Diverged, built, checked, fitted, noted, precision_named, scores_of
 from bench.execution.messages import Outcome, Task
-from bench.fingerprint import source_fingerprint
 from bench.jobs import Job
-from bench.method import Epoch, EpochMethod, FitContext, Images, Method, Precision, Scores
+from bench.method import Epoch, FitContext, Images, Method, Precision, Scores
 from bench.metrics import auroc, measured
 from bench.protocol import Protocol, Split, open_protocol
 from bench.provenance import accelerator
 from bench.randomness import derive_seed, global_generators_seeded
 from bench.record import Arrays, Status
 from bench.registry import Registry
-from bench.specs import parse_spec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,24 +40,26 @@ SHOWN = 4
 """Test images of either kind whose reconstructions are kept."""
 
 
-class Diverged(Exception):
-    """A loss or a score is not a finite number."""
-
-
 def measure(task: Task, report: Callable[[Epoch], None]) -> Outcome:
     """The outcome of a task; whatever the method raises becomes one. ``report`` is called after every epoch."""
+    return outcome_of(lambda epochs: _measured(task, report, epochs), task.device)
+
+
+def outcome_of(work: Callable[[list[dict[str, Any]]], Outcome], place: str) -> Outcome:
+    """What some work on a device comes to; whatever it raises becomes an outcome. It gets the list that its epochs go
+    into."""
     epochs: list[dict[str, Any]] = []
-    outcome = _ended(task, report, epochs)
+    outcome = _ended(work, epochs)
     try:
-        device.release(task.device)
+        device.release(place)
     except Exception:  # noqa: BLE001 - a GPU that has failed raises whatever it likes; the job's own reason is known
         return dataclasses.replace(outcome, worn_out=True)
     return outcome
 
 
-def _ended(task: Task, report: Callable[[Epoch], None], epochs: list[dict[str, Any]]) -> Outcome:
+def _ended(work: Callable[[list[dict[str, Any]]], Outcome], epochs: list[dict[str, Any]]) -> Outcome:
     try:
-        return _measured(task, report, epochs)
+        return work(epochs)
     except Diverged as error:
         return Outcome("diverged", epochs=epochs, error={"type": "", "message": str(error)})
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything, and each becomes a record
@@ -79,36 +79,45 @@ def describe(error: BaseException) -> dict[str, Any]:
 
 def _measured(task: Task, report: Callable[[Epoch], None], epochs: list[dict[str, Any]]) -> Outcome:
     job = task.job
-    precision = _precision(job.precision)
-    device.set_precision(task.device, precision)
-    detector = _detector(task)
+    device.set_precision(task.device, precision_named(job.precision))
+    detector = built(job.spec, job.fingerprint, task.plugin_folders, task.device)
     dataset = _dataset(task.dataset_folder)
     if dataset.checksum != job.dataset_checksum:
         raise BenchError(f"dataset {job.dataset} changed since this run began; repeat the command")
+    return measured_with(detector, dataset, task, report, epochs)
+
+
+def measured_with(
+    detector: Method,
+    dataset: PreparedDataset,
+    task: Task,
+    report: Callable[[Epoch], None],
+    epochs: list[dict[str, Any]],
+) -> Outcome:
+    """The outcome of a task with this detector on this dataset. Whatever the detector raises comes through.
+
+    Its epochs go into ``epochs``, where they are to be had even if it fails.
+    """
+    job, precision = task.job, precision_named(task.job.precision)
     protocol = _protocol(job.protocol, tuple(task.protocol_folders))
     split = protocol.split(dataset, job.normal_class, job.seed, job.max_train, job.contamination)
     test = dataset.images[split.test]
     if job.corruption:
         test = parse_corruption(job.corruption)(test, split.test_labels, split.test, dataset.name)
     seed = job.fit_seed
-    clock = _Clock(task.device)
+    clock = Clock(task.device)
     device.reset_peak(task.device)
     captured, steps = False, 0
     with global_generators_seeded(seed):
         context = FitContext(seed=seed, device=task.device, precision=precision, graphs=task.graphs)
-        for epoch in _fitted(detector, dataset.images[split.train], context, clock):
-            epochs.append({"epoch": epoch.number, "losses": dict(epoch.losses)})
-            report(epoch)
+        for epoch in fitted(detector, dataset.images[split.train], context, clock):
+            noted(epoch, epochs, report)
             captured |= epoch.captured
             steps += epoch.steps
-            if not epoch.finite:
-                losses = ", ".join(f"{name} {loss}" for name, loss in epoch.losses.items())
-                epochs[-1]["losses"] = dict.fromkeys(epoch.losses)  # JSON knows no NaN
-                raise Diverged(f"a loss is not finite after epoch {epoch.number}: {losses}")
             if task.trace and epoch.scorable:
-                epochs[-1]["auroc"] = auroc(split.test_labels, _scores(detector, test))
+                epochs[-1]["auroc"] = auroc(split.test_labels, scores_of(detector, test))
         fit_seconds = clock.lap()
-        scores = _scores(detector, test)
+        scores = scores_of(detector, test)
         score_seconds = clock.lap()
         memory = device.peak(task.device)
         candidates = _oracle_candidates(detector, test, split.test_labels) if task.trace else []
@@ -138,38 +147,9 @@ def _measured(task: Task, report: Callable[[Epoch], None], epochs: list[dict[str
     )
 
 
-def _detector(task: Task) -> Method:
-    registry = _registry(tuple(task.plugin_folders))
-    if _loaded(registry, task.job.method, device.kind(task.device)) != task.job.fingerprint:
-        raise BenchError(f"the code of {task.job.method} changed since this run began; repeat the command")
-    built: Method = registry.build(parse_spec(task.job.spec))
-    return built
-
-
 @functools.lru_cache(maxsize=8)
 def _protocol(text: str, folders: tuple[str, ...]) -> Protocol:
     return open_protocol(text, Registry("protocol", [Path(folder) for folder in folders]))
-
-
-@functools.lru_cache(maxsize=4)
-def _registry(plugin_folders: tuple[str, ...]) -> Registry:
-    return Registry("method", [Path(folder) for folder in plugin_folders])
-
-
-@functools.lru_cache(maxsize=64)
-def _loaded(registry: Registry, name: str, kind: device.Kind) -> str:
-    """The fingerprint of the code as this process imported it, which may not be what the file holds by now.
-
-    What a method imports on first use is imported too: the first job of a worker must not seem slower than the next.
-    """
-    cls = registry.load(name)
-    fingerprint = source_fingerprint(registry.find(name))
-    registry.preload(name)
-    if issubclass(cls, EpochMethod):
-        from bench.training import warm_up
-
-        warm_up(kind)
-    return fingerprint
 
 
 @functools.lru_cache(maxsize=2)
@@ -177,34 +157,9 @@ def _dataset(folder: Path) -> PreparedDataset:
     return open_prepared(folder)
 
 
-def _fitted(detector: Method, images: Images, context: FitContext, clock: _Clock) -> Iterator[Epoch]:
-    """Fit the detector, yielding its epochs; what the harness does between epochs is not on the method's clock."""
-    if not isinstance(detector, EpochMethod):
-        detector.fit(images, context)
-        return
-    for epoch in detector.fit_epochs(images, context):
-        clock.pause()
-        yield epoch
-        clock.resume()
-
-
-def _scores(detector: Method, images: Images) -> Scores:
-    return _checked(detector.score(images), len(images))
-
-
-def _checked(returned: Scores, count: int) -> Scores:
-    scores = np.asarray(returned)
-    if scores.shape != (count,) or not np.issubdtype(scores.dtype, np.floating):
-        raise TypeError(f"score returned {scores.dtype} {scores.shape}; expected floats of shape ({count},)")
-    if not np.isfinite(scores).all():
-        bad = int((~np.isfinite(scores)).sum())
-        raise Diverged(f"{bad} of {len(scores)} scores are not finite")
-    return scores
-
-
 def _oracle_candidates(detector: Method, test: Images, labels: NDArray[np.uint8]) -> list[dict[str, Any]]:
     return [
-        {"parameters": dict(parameters), "auroc": auroc(labels, _checked(scores, len(test)))}
+        {"parameters": dict(parameters), "auroc": auroc(labels, checked(scores, len(test)))}
         for parameters, scores in detector.candidates(test)
     ]
 
@@ -219,14 +174,14 @@ def _by_batch(detector: Method, test: Images, labels: NDArray[np.uint8], seed: i
         return {}
     order = np.random.default_rng(derive_seed(seed, "batches")).permutation(len(test))
     with contextlib.suppress(ValueError, Diverged), by_batch(layers):  # a single image may have no statistics
-        return {"auroc_by_batch": auroc(labels[order], _scores(detector, test[order]))}
+        return {"auroc_by_batch": auroc(labels[order], scores_of(detector, test[order]))}
     return {}
 
 
 def _used(detector: Method, test: Images, scores: Scores, tolerance: float) -> list[str]:
     """What the method declares, or what shows when a few of the images are scored by themselves."""
     declared = list(detector.used())
-    alone = _scores(detector, test[:FEW])
+    alone = scores_of(detector, test[:FEW])
     if not declared and np.abs(alone - scores[:FEW]).max() > tolerance * np.ptp(scores):
         return ["the other test images, or chance, in scoring"]
     return declared
@@ -267,39 +222,5 @@ def _networks(detector: Method) -> list[nn.Module]:
     return [value for value in vars(detector).values() if isinstance(value, torch.nn.Module)]
 
 
-def _precision(name: str) -> Precision:
-    if name not in get_args(Precision):
-        raise unknown("precision", name, get_args(Precision))
-    return cast(Precision, name)
-
-
 def _is_on_gpu(task: Task) -> bool:
     return device.kind(task.device) == "cuda"
-
-
-class _Clock:
-    """Seconds of computing: waits for the device, and can be paused."""
-
-    def __init__(self, place: str) -> None:
-        self._device = place
-        self._spent = 0.0
-        self._since: float | None = self._now()
-
-    def pause(self) -> None:
-        if self._since is not None:
-            self._spent += self._now() - self._since
-            self._since = None
-
-    def resume(self) -> None:
-        self._since = self._now()
-
-    def lap(self) -> float:
-        """Seconds since the last lap, pauses left out; the clock runs on."""
-        self.pause()
-        spent, self._spent = self._spent, 0.0
-        self.resume()
-        return spent
-
-    def _now(self) -> float:
-        device.synchronise(self._device)
-        return time.perf_counter()

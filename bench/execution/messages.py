@@ -36,6 +36,33 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Errand:
+    """What a worker is to do with images of the user's own. It is no job: it leaves no record."""
+
+    spec: str
+    fingerprint: str
+    """Of the method's code."""
+    seed: int
+    """Of the method's randomness."""
+    images: Path
+    """uint8 (n, height, width, channels), as NumPy writes them."""
+    state: Path
+    """The folder of what the fitted method saves."""
+    plugin_folders: Sequence[str]
+    device: str = "cpu"
+    timeout: float = math.inf
+    memory: float = math.inf
+
+
+class Fit(Errand):
+    """Fit the method on the images, and save it in its folder."""
+
+
+class Score(Errand):
+    """Score the images by the method that its folder holds; the outcome has the ``scores`` (n,)."""
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How a task ended and all that a record needs of it; see ``bench.store.Record`` for the fields."""
 
@@ -73,4 +100,4 @@ class Ready:
 
 
 Message = Ready | Epoch | Outcome
-"""What a worker sends: once Ready, then for each task its epochs and its outcome."""
+"""What a worker sends: once Ready, then for each task or errand its epochs and its outcome."""

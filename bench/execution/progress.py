@@ -1,4 +1,4 @@
-"""What a run shows while it goes on: a live board on a terminal, plain lines elsewhere."""
+"""What a run shows while it goes on: a live board where that can be redrawn, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from bench.execution.estimates import Forecast
 from bench.execution.observers import Observer
+from bench.execution.screens import display
 from bench.jobs import Job
 from bench.method import Epoch
 from bench.record import Record
@@ -125,7 +125,7 @@ class Progress(Observer):
         self._began = time.monotonic()
         self._told = False
         self._lock, self._printing = threading.Lock(), threading.Lock()
-        self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
+        self._live = display(console, self._render)
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:

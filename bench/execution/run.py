@@ -50,6 +50,8 @@ class Plan:
     """Where jobs compute that can use a GPU: ``cpu`` or ``cuda``."""
     estimates: Estimates | None = None
     """What ``expected`` is from; None where no job is pending."""
+    command: Sequence[str] = field(default_factory=command)
+    """The command line that asks for these jobs, which their records keep."""
 
     def put_in_order(self) -> None:
         """The longest pending jobs first, before them those of unknown length, by what they have to do."""
@@ -187,7 +189,7 @@ class _Recorder:
 
     def ended(self, task: Task, outcome: Outcome, attempts: list[dict[str, Any]]) -> None:
         key = task.job.key
-        record = _record(task.job, outcome, attempts, self._began.get(key, _now()), self._planned.expected.get(key))
+        record = _record(task.job, outcome, attempts, self._began.get(key, _now()), self._planned)
         self._store.put(record, outcome.arrays)
         self._claims.release(task.job)
         self._keep(record)
@@ -300,7 +302,7 @@ def _limits(text: str, workspace: Workspace, options: Options) -> _Limits:
     )
 
 
-def _record(job: Job, outcome: Outcome, attempts: list[dict[str, Any]], began: str, expected: float | None) -> Record:
+def _record(job: Job, outcome: Outcome, attempts: list[dict[str, Any]], began: str, planned: Plan) -> Record:
     return Record(
         job=job,
         status=outcome.status,
@@ -316,8 +318,8 @@ def _record(job: Job, outcome: Outcome, attempts: list[dict[str, Any]], began: s
         attempts=attempts,
         provenance={
             **outcome.provenance,
-            EXPECTED: expected,
-            "command": command(),
+            EXPECTED: planned.expected.get(job.key),
+            "command": list(planned.command),
             "started": began,
             "ended": _now(),
         },
@@ -333,7 +335,9 @@ def _stopping() -> Iterator[tuple[threading.Event, list[int]]]:
     """An event that the first SIGINT or SIGTERM sets. The next one has its usual effect."""
     stop = threading.Event()
     received: list[int] = []
-    watched = (signal.SIGINT, signal.SIGTERM)
+    # only the main thread gets signals, and may say what they do
+    mine = threading.current_thread() is threading.main_thread()
+    watched = (signal.SIGINT, signal.SIGTERM) if mine else ()
 
     def ask(number: int, frame: Any) -> None:
         received.append(number)

@@ -19,7 +19,7 @@ from typing import IO, Any, Protocol, Self
 
 import psutil
 
-from bench.execution.messages import Outcome, Ready, Task
+from bench.execution.messages import Errand, Outcome, Ready, Task
 from bench.execution.processes import family, kill, resident
 from bench.execution.slots import TICK_SECONDS, Interrupted, Slot
 from bench.method import Epoch, ignore_epoch
@@ -76,13 +76,13 @@ class Supervisor:
         """End the worker with all its processes."""
         self._end_worker()
 
-    def run(self, task: Task, on_epoch: Callable[[Epoch], None] = ignore_epoch, stop: Stop = NEVER) -> Outcome:
+    def run(self, task: Task | Errand, on_epoch: Callable[[Epoch], None] = ignore_epoch, stop: Stop = NEVER) -> Outcome:
         """The outcome of a task. Raises Interrupted when the run is stopped meanwhile."""
         outcome = self._attempt(dataclasses.replace(task, device=self.slot.device), on_epoch, stop)
         where = {**environment(), "slot": self.slot.name, **outcome.provenance}
         return dataclasses.replace(outcome, provenance=where)
 
-    def _attempt(self, task: Task, on_epoch: Callable[[Epoch], None], stop: Stop) -> Outcome:
+    def _attempt(self, task: Task | Errand, on_epoch: Callable[[Epoch], None], stop: Stop) -> Outcome:
         try:
             if self._worker is None:
                 self._worker = _Worker(self.slot)
@@ -182,7 +182,7 @@ class _Worker:
         self._reader = threading.Thread(target=_keep_last, args=(self.process.stdout, self.log), daemon=True)
         self._reader.start()
 
-    def begin(self, task: Task) -> None:
+    def begin(self, task: Task | Errand) -> None:
         self.log.clear()
         try:
             self.connection.send(task)

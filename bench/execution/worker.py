@@ -14,8 +14,9 @@ import sys
 import threading
 from multiprocessing.connection import Connection
 
+from bench.execution import errands
 from bench.execution.measurement import measure
-from bench.execution.messages import Ready, Task
+from bench.execution.messages import Errand, Ready, Task
 from bench.execution.processes import family, kill
 
 
@@ -23,7 +24,7 @@ def main(descriptor: int) -> None:
     """Do tasks until the supervisor closes its end."""
     os.set_inheritable(descriptor, False)
     connection = Connection(descriptor)
-    tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
+    tasks: queue.SimpleQueue[Task | Errand] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(connection, tasks), daemon=True).start()
 
     import torch
@@ -31,14 +32,16 @@ def main(descriptor: int) -> None:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     connection.send(Ready())
     while True:
-        outcome = measure(tasks.get(), connection.send)
+        task = tasks.get()
+        send = connection.send
+        outcome = errands.run(task, send) if isinstance(task, Errand) else measure(task, send)
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(AttributeError, ValueError, OSError):  # a plugin may have closed or replaced it
                 stream.flush()
         connection.send(outcome)
 
 
-def _receive(connection: Connection, tasks: queue.SimpleQueue[Task]) -> None:
+def _receive(connection: Connection, tasks: queue.SimpleQueue[Task | Errand]) -> None:
     """Take tasks from the pipe. Its end means that the supervisor is gone: leave, with every process below this one.
 
     This is what leaves no orphan when the driver is killed, even in the middle of a task.

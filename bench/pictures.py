@@ -1,4 +1,4 @@
-"""Picture files of any kind as upright 8-bit RGB."""
+"""Picture files of any kind: decoded to upright 8-bit RGB, brought to one size, grey where they have no colour."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.errors import DataMissing
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+"""Of files that count as pictures, in small letters."""
 
 
 def picture(file: Path | IO[bytes], shown: Path) -> Image:
@@ -26,6 +30,28 @@ def picture(file: Path | IO[bytes], shown: Path) -> Image:
     except Exception as error:  # Pillow's decoders raise anything from OSError to struct.error
         reason = f"{type(error).__name__}: {error}"
         raise DataMissing(f"{shown} cannot be read as a picture ({reason}); replace or remove it") from error
+
+
+def pixels(image: Image, height: int, width: int, channels: int = 3) -> NDArray[np.uint8]:
+    """An RGB picture as uint8 (height, width, channels): bilinear, with antialiasing where it shrinks.
+
+    With one channel it is the luminance, which leaves the values of a grey picture as they are.
+    """
+    from PIL.Image import Resampling
+
+    resized = image.resize((width, height), Resampling.BILINEAR)
+    return np.asarray(resized) if channels == 3 else np.asarray(resized.convert("L"))[..., None]
+
+
+def without_idle_channels(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """RGB images (n, height, width, 3) with one channel where all of them are grey, else as they are."""
+    grey = all(np.array_equal(images[..., 0], images[..., channel]) for channel in (1, 2))
+    return images[..., :1] if grey else images
+
+
+def is_picture(file: Path) -> bool:
+    """Whether it is a file whose name ends as a picture's does, and not a hidden one."""
+    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
 
 
 def _eight_bits(image: Image) -> Image:
