@@ -8,15 +8,25 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    PrivateAttr,
+    ValidationError,
+)
 
 from bench.config_files import absolute, layer_files, merged, read_toml
 from bench.errors import BenchError, unknown
-from bench.specs import Value
+from bench.specs import Value, parse_spec
 
 Parameters = dict[str, Any]
 """Parameter values of one method by name."""
@@ -60,7 +70,7 @@ class Profile(Model):
 
 
 class Table(Model):
-    """A table of published figures: its suites, and whether columns are normal classes or the means of suites."""
+    """A table of the reports: its suites, and whether columns are normal classes or the means of suites."""
 
     title: str = ""
     suites: list[str]
@@ -69,8 +79,16 @@ class Table(Model):
     """Specs or groups to show; None: those of the suites."""
     without: list[str] = []
     """Specs that are not shown."""
+    classes: list[str | int] | None = None
+    """Normal classes to show, by name or number; None: those of the suites."""
+    seeds: PositiveInt | list[int] | None = None
+    """How many or which; None: all that the methods share."""
+    profile: str | None = None
+    """The profile of the records to show; None: the suite's, else the usual one."""
     published: dict[str, str] = {}
-    """By label, the name under which the method's figures were published."""
+    """By spec, the name under which the method's figures were published."""
+    labels: dict[str, str] = {}
+    """By spec, the name that this table shows; it goes before that of ``[labels]``."""
 
 
 class Plugins(Model):
@@ -97,7 +115,41 @@ class Config(Model):
     profiles: dict[str, Profile] = {}
     datasets: dict[str, dict[str, Parameters]] = Field(default={})
     """Parameters of methods on one dataset, whatever the profile."""
+    labels: dict[str, Any] = {}
+    """By spec, the name that reports show. ``shown`` checks them."""
     tables: dict[str, Table] = {}
+    """Those that can be used."""
+    _unusable: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def unusable(self) -> Mapping[str, str]:
+        """By name, what is wrong with tables that cannot be used. They stop nothing that does not ask for them."""
+        return self._unusable
+
+    def table(self, name: str) -> Table | None:
+        """The table of that name; None where there is none. Raises BenchError for one that cannot be used."""
+        if name in self._unusable:
+            raise BenchError(self._unusable[name])
+        return self.tables.get(name)
+
+    def shown(self, table: Table | None = None) -> dict[str, str]:
+        """By spec, the name that reports show: those of the table before those of ``[labels]``.
+
+        Raises BenchError for what is no spec or no name, and for two specs of one name.
+        """
+        names: dict[str, str] = {}
+        for text, name in {**self.labels, **(table.labels if table else {})}.items():
+            if not isinstance(name, str) or not name.strip():
+                raise BenchError(f"bench.toml: labels: the name of {text} is a text in quotes, not {name!r}")
+            try:
+                names[str(parse_spec(text))] = name
+            except BenchError as error:
+                raise BenchError(f"bench.toml: labels: {error}") from None
+        for name, count in Counter(names.values()).items():
+            if count > 1:
+                specs = " and ".join(spec for spec, own in names.items() if own == name)
+                raise BenchError(f"bench.toml: labels: {specs} have one name, {name!r}; give each its own")
+        return names
 
     def suite(self, name: str) -> Suite:
         """The suite of that name. Raises BenchError with the nearest names where there is none."""
@@ -143,9 +195,17 @@ class Config(Model):
 def load_config(file: Path | None = None) -> Config:
     """The default bench.toml, the working folder's, and ``file``, laid over one another.
 
-    Raises BenchError that names the file and line of an unknown key or an unusable value.
+    Raises BenchError that names the file and line of an unknown key or an unusable value; but for tables of the
+    reports, which are ``Config.unusable`` then.
     """
-    return Config.model_validate(merged(_read(layer) for layer in layer_files(file)))
+    unusable: dict[str, str] = {}
+    whole = merged(_read(layer, unusable) for layer in layer_files(file))
+    tables = whole.pop("tables", {})
+    bare = [name for name, table in tables.items() if name not in unusable and "suites" not in table]
+    unusable |= {name: f'bench.toml: tables.{name} names no suites; write  suites = ["mnist"]' for name in bare}
+    config = Config(**whole, tables={name: table for name, table in tables.items() if name not in unusable})
+    config._unusable = unusable
+    return config
 
 
 def data_folder(option: Path | None, config: Config) -> Path:
@@ -160,12 +220,23 @@ def data_folder(option: Path | None, config: Config) -> Path:
     return platformdirs.user_cache_path("oneclass-bench") / "data"
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path, unusable: dict[str, str]) -> dict[str, Any]:
+    """What a file says. What is wrong in a table of the reports goes to ``unusable``, by the table's name."""
     text, raw = read_toml(file)
+    wrong: list[str] = []
     try:
         Config.model_validate(raw)
     except ValidationError as error:
-        raise BenchError("\n".join(_explain(file, text, problem) for problem in error.errors())) from None
+        for problem in error.errors():
+            match problem["loc"]:
+                case ("tables", str(name), *_):
+                    if problem["type"] != "missing":  # another layer may have it
+                        told = _explain(file, text, problem)
+                        unusable[name] = f"{unusable[name]}\n{told}" if name in unusable else told
+                case _:
+                    wrong.append(_explain(file, text, problem))
+    if wrong:
+        raise BenchError("\n".join(wrong))
     raw["plugins"] = {kind: absolute(file, folders) for kind, folders in raw.get("plugins", {}).items()}
     if "data" in raw:
         (raw["data"],) = absolute(file, [raw["data"]])

@@ -8,7 +8,9 @@ import platformdirs
 import pytest
 from projects import Project
 from splits import PROTOCOLS
+from typer.testing import CliRunner
 
+from bench.cli import app
 from bench.config import Config, data_folder, load_config
 from bench.datasets.cifar100 import CLASSES
 from bench.errors import BenchError
@@ -72,7 +74,6 @@ def test_a_config_file_that_does_not_exist_is_an_error_that_names_it(project: Pr
         ("[suites.b]\ndataset = 'x'\n[suites.a]\ndatset = 'x'\n", 4, "did you mean dataset?"),
         ("suites.a.datset = 'x'\n", 1, "did you mean dataset?"),
         ("[profiles.a]\nmax_trian = 1\n", 2, "unknown key 'max_trian'; did you mean max_train?"),
-        ("[tables.1]\nsuites = []\ntitel = 'x'\n", 3, "unknown key 'titel'; did you mean title?"),
         ("[plugins]\nmethod = []\n", 2, "unknown key 'method'; did you mean methods?"),
         ("[suits.a]\ndataset = 'x'\n", 1, "unknown key 'suits'; did you mean suites?"),
         ("[suites.a]\nxyzzy = 1\n", 2, "known: classes, contamination, corruption, dataset, includes, max_train"),
@@ -80,8 +81,6 @@ def test_a_config_file_that_does_not_exist_is_an_error_that_names_it(project: Pr
         ("timeout = -1\n", 1, "timeout: Input should be greater than 0 (got -1)"),
         ("[suites.a]\nmethods = 'ocsvm'\n", 2, "suites.a.methods: Input should be a valid list (got 'ocsvm')"),
         ("[profiles.a]\nmax_train = 0\n", 2, "(got 0)"),
-        ("[tables.1]\nsuites = []\ncolumns = 'clas'\n", 3, "'class' or 'suite'"),
-        ("[tables.1]\ntitle = 'x'\n", 1, "tables.1.suites: Field required"),
         ("[profiles.a.methods]\nocsvm = 1\n", 2, "profiles.a.methods.ocsvm: "),
     ],
 )
@@ -98,6 +97,57 @@ def test_every_mistake_of_a_file_is_named_at_once(project: Project) -> None:
     message = refusal(project.write("my.toml", "reslts = 'x'\ntimeot = 3\n"))
     assert "line 1: reslts" in message
     assert "line 2: timeot" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "[tables.x]\nsuites = []\ntitel = 'x'\n",
+            "my.toml, line 3: tables.x.titel: unknown key 'titel'; did you mean ti",
+        ),
+        ("[tables.x]\nsuites = []\ncolumns = 'clas'\n", "my.toml, line 3: tables.x.columns: .*'class' or 'suite'"),
+        (
+            "[tables.x]\nsuites = []\nseeds = 'x'\nclasses = 1\n",
+            "line 4: tables.x.classes.*(?s:.*)line 3: tables.x.seeds",
+        ),
+        ("[tables.x]\ntitle = 'x'\n", "tables.x names no suites; write  suites = "),
+        ("[tables]\nx = 1\n", "my.toml, line 2: tables.x: Input should be a valid dictionary"),
+    ],
+)
+def test_a_mistake_in_a_table_of_the_reports_stops_those_alone_who_ask_for_it(
+    project: Project, text: str, said: str
+) -> None:
+    config = load_config(project.write("my.toml", text))
+    assert "x" not in config.tables
+    assert set("12345") < config.tables.keys()
+    with pytest.raises(BenchError, match=said):
+        config.table("x")
+    assert config.table("2") is config.tables["2"]
+    assert config.table("nowhere") is None
+
+
+def test_a_layer_may_change_one_key_of_a_table_below(project: Project) -> None:
+    config = load_config(project.write("my.toml", "[tables.2]\nseeds = [0]\n"))
+    table = config.table("2")
+    assert table is not None
+    assert (table.seeds, table.suites) == ([0], ["mnist"])
+    assert not config.unusable
+
+
+def test_listings_and_the_doctor_name_the_tables_that_cannot_be_used(project: Project) -> None:
+    project.write("bench.toml", "[tables.x]\nsuites = []\ntitel = 'x'\n[labels]\n'a b' = 'c'\n")
+    runner = CliRunner()
+    listed = runner.invoke(app, ["list", "tables"]).stdout.splitlines()
+    assert any(line.startswith("x ") and "UNAVAILABLE: " in line and "did you mean title" in line for line in listed)
+    assert any(
+        line.startswith("2 ") and line.endswith("AUROC on MNIST by normal class, official split") for line in listed
+    )
+    ended = runner.invoke(app, ["doctor"])
+    assert ended.exit_code == 1
+    assert "line 3: tables.x.titel: unknown key 'titel'" in ended.stdout
+    assert "bench.toml: labels: cannot read 'a b'" in ended.stdout
+    assert "2 things are broken" in ended.stderr
 
 
 def test_a_mistake_in_the_working_folders_file_is_named_there(project: Project) -> None:

@@ -27,7 +27,7 @@ from bench.report.figures.curves import roc_curves, score_histogram, training_cu
 from bench.report.figures.methods import cost, heatmap, seed_spread
 from bench.report.figures.ranks import critical_difference
 from bench.report.figures.style import COLUMN, PAGE, look, save
-from bench.report.selection import Selection, select
+from bench.report.selection import Selection, renamed, select
 from bench.report.statistics.ranking import blocks, rank_methods
 from bench.store import Store
 
@@ -227,6 +227,8 @@ def test_the_same_method_trained_for_longer_is_one_line() -> None:
     assert np.asarray(line.get_ydata()).tolist() == pytest.approx([0.75, 0.9])
     assert [text.get_text() for text in drawn(figure).get_xticklabels()] == ["100", "400"]
     (few, _) = budgets(chosen(*records))["a"]
+    of_ones_own = renamed(records, {"a": "plain", "a(min_steps=400)": "long one"})
+    assert list(budgets(chosen(*of_ones_own), ["plain"])) == ["plain"], "one method still, though no name tells"
     assert few.margin == pytest.approx(12.706 * 0.05, rel=1e-3), "Student's t with one degree of freedom"
     with pytest.raises(BenchError, match=r"no method has two budgets.*min_steps"):
         auroc_by_steps(chosen(*records[:4]))

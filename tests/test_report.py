@@ -17,6 +17,7 @@ from records import make_record
 from bench.errors import BenchError
 from bench.fingerprint import source_fingerprint
 from bench.record import Record
+from bench.report.narrowing import Wanted
 from bench.report.request import read_records, tables
 from bench.report.selection import Selection, Setting, select, setting_of
 from bench.report.tables.formats import rendered
@@ -471,7 +472,9 @@ def workspace(project: Project) -> Workspace:
 
 
 def printed(names: list[str], records: list[Record], workspace: Workspace, profile: str | None = None) -> str:
-    return "\n".join(rendered(table, "text") for table in tables(names, records, workspace, "auroc", profile))
+    return "\n".join(
+        rendered(table, "text") for table in tables(names, records, workspace, "auroc", Wanted(profile=profile))
+    )
 
 
 def fresh(workspace: Workspace, **facts: Any) -> Record:
@@ -499,7 +502,7 @@ def test_a_table_of_the_paper_has_its_number_and_title(workspace: Workspace) -> 
 def test_a_table_of_suites_has_a_column_for_each_suite_with_records(workspace: Workspace) -> None:
     holdout = {"protocol": "holdout_80_20"}
     records = [fresh(workspace, **holdout), fresh(workspace, dataset="fashion_mnist", **holdout)]
-    (table,) = tables(["1"], records, workspace, "auroc", None)
+    (table,) = tables(["1"], records, workspace, "auroc")
     assert (table.rows, table.columns) == (["ocsvm"], ["mnist_holdout", "fashion_mnist"])
 
 
@@ -510,21 +513,21 @@ def test_only_a_table_of_the_paper_is_numbered(workspace: Workspace) -> None:
 
 def test_a_table_with_methods_of_its_own_shows_those_alone(workspace: Workspace) -> None:
     (table,) = tables(
-        ["skip-ganomaly"], [fresh(workspace), fresh(workspace, method="skip_ganomaly")], workspace, "auroc", None
+        ["skip-ganomaly"], [fresh(workspace), fresh(workspace, method="skip_ganomaly")], workspace, "auroc"
     )
     assert table.rows == ["skip_ganomaly", "Skip-GANomaly, published"]
     with pytest.raises(BenchError, match="no records for skip-ganomaly"):
-        tables(["skip-ganomaly"], [fresh(workspace)], workspace, "auroc", None)
+        tables(["skip-ganomaly"], [fresh(workspace)], workspace, "auroc")
 
 
 def test_methods_stand_in_the_order_of_the_suite(workspace: Workspace) -> None:
-    (table,) = tables(["mnist"], [fresh(workspace), fresh(workspace, method="shared_ae")], workspace, "auroc", None)
+    (table,) = tables(["mnist"], [fresh(workspace), fresh(workspace, method="shared_ae")], workspace, "auroc")
     assert table.columns == ["shared_ae", "ocsvm"]
 
 
 def test_a_suite_with_methods_of_its_own_shows_those_alone(workspace: Workspace) -> None:
     records = [fresh(workspace), fresh(workspace, label="ocsvm(nu=0.5)", spec="ocsvm(nu=0.5)")]
-    (table,) = tables(["narrow"], records, workspace, "auroc", None)
+    (table,) = tables(["narrow"], records, workspace, "auroc")
     assert table.columns == ["ocsvm(nu=0.5)"]
 
 
@@ -620,5 +623,5 @@ def test_a_suite_with_classes_of_its_own_shows_no_others(project: Project) -> No
         make_record(dataset="digits", protocol="holdout_80_20", normal_class=name, normal_label=int(name))
         for name in "012"
     ]
-    (table,) = tables(["two"], records, workspace, "auroc", None)
+    (table,) = tables(["two"], records, workspace, "auroc")
     assert list(table.rows) == ["0", "1", MEAN]

@@ -27,7 +27,7 @@ FLOORS = (
 )
 """CONTRIBUTING.md's storeys, from the top: a module imports its own and those below."""
 
-ROOMS = ("selection", "statistics", "tables", "figures", "request", "page")
+ROOMS = ("notes", "selection", "shared", "statistics", "tables", "figures", "narrowing", "request", "page")
 """Of the report: each imports those before it."""
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,9 +25,9 @@ def figures(
             "--class", metavar="NAME", help="Class of the curves, histograms and images (default: the first)."
         ),
     ] = None,
-    methods: Annotated[
-        str | None, typer.Option("--methods", help="Show these alone: specs or groups, comma-separated.")
-    ] = None,
+    methods: options.Methods = None,
+    classes: options.Classes = None,
+    seeds: options.Seeds = None,
     profile: options.Profile = None,
     results: options.Results = None,
     data: options.Data = None,
@@ -39,19 +37,19 @@ def figures(
     from bench.report.figures.gallery import Drawing, Gallery
     from bench.report.figures.ranks import critical_difference
     from bench.report.figures.style import save
+    from bench.report.narrowing import Wanted
     from bench.report.request import recorded_dataset, score_reader, selections_and_labels
     from bench.report.statistics.ranking import blocks, rank_methods
     from bench.workspace import open_workspace
 
     workspace = open_workspace(config, data, results)
-    chosen, labels = selections_and_labels(name, methods, workspace, profile)
-    shown = {part: own for part, all_ in chosen.items() if (own := _narrowed(all_, labels)).records}
-    classes = _classes(shown, normal_class)
+    shown, labels = selections_and_labels(name, workspace, Wanted(methods, classes, seeds, profile))
+    drawn = _classes(shown, normal_class)
     asked: list[Drawing] = []
     for part, selection in shown.items():
         for note in selection.notes:
             echo(f"{part}: {note}", err=True)
-        gallery = Gallery(part, selection, labels, classes.get(part), score_reader(workspace))
+        gallery = Gallery(part, selection, labels, drawn.get(part), score_reader(workspace))
         asked += [*gallery.methods(), *gallery.runs()]
         try:
             asked += gallery.images(recorded_dataset(selection.setting, workspace))
@@ -77,23 +75,19 @@ def figures(
         )
 
 
-def _narrowed(selection: Selection, labels: Sequence[str]) -> Selection:
-    own = [record for record in selection.records if record.job.label in labels]
-    return dataclasses.replace(selection, records=own)
-
-
 def _classes(shown: dict[str, Selection], wanted: str | None) -> dict[str, str]:
     """By suite, the class of the curves: the wanted one, by name or by number, else the first that has a good run.
 
     Raises BenchError where no suite has the wanted class.
     """
-    from bench.report.figures.gallery import class_named, first_class
+    from bench.report.figures.gallery import first_class
+    from bench.report.selection import class_named
 
     if wanted is None:
         return {part: name for part, own in shown.items() if (name := first_class(own)) is not None}
     found = {}
     for part, selection in shown.items():
-        if (name := class_named(selection, wanted)) is not None:
+        if (name := class_named(selection.records, wanted)) is not None:
             found[part] = name
         else:
             _left_out(f"curves and histograms of {part}", f"no records of class {wanted}")

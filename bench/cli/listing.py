@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bench.registry import Kind
 
 
-Listed = Literal["methods", "datasets", "protocols", "suites", "profiles"]
+Listed = Literal["methods", "datasets", "protocols", "suites", "profiles", "tables"]
 
 KINDS: dict[str, Kind] = {"methods": "method", "datasets": "dataset", "protocols": "protocol"}
 """Of what is listed, the plugins."""
@@ -104,6 +104,12 @@ def doctor(
         if not _problem(lambda name=name: workspace.datasets.resolve(Spec(name))):
             absent = _problem(lambda name=name: workspace.source(Spec(name)).source_files(workspace.data))
             echo(f"  {name}: {'not there (bench data list tells more)' if absent else 'there'}")
+    echo("\ntables and labels of bench.toml")
+    tables = (None, *workspace.config.tables.values())
+    named = dict.fromkeys(_problem(lambda table=table: workspace.config.shown(table)) for table in tables)
+    wrong = [*workspace.config.unusable.values(), *filter(None, named)]
+    broken += len(wrong)
+    echo("\n".join(f"  {problem}" for problem in wrong) or "  ok")
     problem = _problem(Store(workspace.results).require_writable)
     broken += bool(problem)
     echo(f"\nresults folder {workspace.results}: {problem or 'can be written'}")
@@ -113,10 +119,14 @@ def doctor(
 
 
 def _listed(what: Listed, config_file: Path | None) -> list[dict[str, Any]]:
-    if what in ("suites", "profiles"):
+    if what in ("suites", "profiles", "tables"):
         from bench.config import load_config
 
         config = load_config(config_file)
+        if what == "tables":
+            usable = [(name, table.title, "") for name, table in config.tables.items()]
+            rows = [*usable, *((name, "", why) for name, why in config.unusable.items())]
+            return [{"name": name, "summary": title, "problem": why} for name, title, why in rows]
         named = config.suites if what == "suites" else config.profiles
         return [{"name": name, "summary": each.summary} for name, each in named.items()]
     from bench.config_files import plugin_folders

@@ -22,6 +22,13 @@ Data = Annotated[
 Results = Annotated[
     Path | None, typer.Option("--results", metavar="DIR", help="Folder of the records (default: results/runs).")
 ]
+Methods = Annotated[str | None, typer.Option("--methods", help="These alone: specs or groups, comma-separated.")]
+Classes = Annotated[
+    str | None, typer.Option("--classes", help="Records of these normal classes alone, by name or number, e.g. 0,8.")
+]
+Seeds = Annotated[
+    str | None, typer.Option("--seeds", help="Records of these seeds alone: which (0,1,2) or how many (3).")
+]
 Profile = Annotated[str | None, typer.Option("--profile", help="Set of parameters: see bench list profiles.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Metric = Annotated[

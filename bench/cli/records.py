@@ -33,10 +33,12 @@ def export(
     from bench.report.request import read_records
     from bench.workspace import open_workspace
 
-    records = read_records(open_workspace(config, None, results))
+    workspace = open_workspace(config, None, results)
+    names = workspace.config.shown()
+    records = read_records(workspace)
     tracker, colon, place = target.partition(":")
     if not colon or target.endswith(frame.SUFFIXES):
-        echo(f"{frame.write(records, Path(target))} records in {target}")
+        echo(f"{frame.write(records, Path(target), names)} records in {target}")
     else:
         written = trackers.export(records, tracker, place)
         echo(f"{written} records exported to {target}, {len(records) - written} were there already")

@@ -23,6 +23,9 @@ def report(
         typer.Option(help="Which figures: none, those that show methods side by side, or also those of single runs."),
     ] = "main",
     tolerance: options.Tolerance = 0.01,
+    methods: options.Methods = None,
+    classes: options.Classes = None,
+    seeds: options.Seeds = None,
     profile: options.Profile = None,
     results: options.Results = None,
     data: options.Data = None,
@@ -31,12 +34,14 @@ def report(
     """Write one HTML page that needs nothing else: tables, figures, tests, failed jobs, origin, how to repeat it."""
     from bench.errors import BenchError
     from bench.provenance import command
+    from bench.report.narrowing import Wanted
     from bench.report.page.document import page
     from bench.report.request import read_records
     from bench.workspace import open_workspace
 
     workspace = open_workspace(config, data, results)
-    made = page(names or [], read_records(workspace), workspace, profile, figures, shlex.join(command()))
+    wanted = Wanted(methods, classes, seeds, profile)
+    made = page(names or [], read_records(workspace), workspace, wanted, figures, shlex.join(command()))
     html = made.html(tolerance)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -101,6 +101,7 @@ def run(
     from bench.workspace import open_workspace
 
     workspace = open_workspace(config, data, results)
+    workspace.config.shown()  # what is wrong with a name is said before hours of computing, not after
     request = Request(
         suite,
         dataset,
@@ -205,18 +206,21 @@ def _jobs_per_gpu(text: str) -> int | Literal["auto"]:
 def _print_tables(result: Result, workspace: Workspace, suite: str | None) -> None:
     from itertools import groupby
 
-    from bench.report.selection import select, setting_of
+    from bench.report.selection import renamed, select, setting_of
+    from bench.report.shared import shared
     from bench.report.tables.formats import rendered
     from bench.report.tables.table import class_table
 
-    labels = list(dict.fromkeys(job.label for job in result.jobs))
+    names = workspace.config.shown()
+    shown = list(dict.fromkeys(names.get(job.label, job.label) for job in result.jobs))
     parts = workspace.config.parts(suite) if suite is not None else []
     expected = {(part.dataset, part.protocol): len(part.classes) for _, part in parts if part.classes is not None}
-    records = sorted(result.records.values(), key=lambda r: str(setting_of(r)))
+    records = sorted(renamed(result.records.values(), names), key=lambda r: str(setting_of(r)))
     for setting, group in groupby(records, key=setting_of):
         echo()
-        selection = select(group, lambda record: True).with_expected(expected.get((setting.dataset, setting.protocol)))
-        echo(rendered(class_table(selection, "auroc", labels), "text"), nl=False)
+        selection = shared(select(group, lambda record: True))
+        whole = selection.with_expected(expected.get((setting.dataset, setting.protocol)))
+        echo(rendered(class_table(whole, "auroc", shown), "text"), nl=False)
 
 
 def _finish(result: Result, planned: Plan) -> None:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 def stats(
     name: options.Selected,
     metric: options.Metric = "auroc",
-    methods: Annotated[
-        str | None, typer.Option("--methods", help="Compare these alone: specs or groups, comma-separated.")
-    ] = None,
+    methods: options.Methods = None,
+    classes: options.Classes = None,
+    seeds: options.Seeds = None,
     by_class: Annotated[
         bool,
         typer.Option("--by-class", help="Instead, each class: AUROC with 95 % interval; two methods: a paired test."),
@@ -36,13 +36,14 @@ def stats(
     config: options.Config = None,
 ) -> None:
     """Tell whether methods differ: Friedman, Nemenyi and Wilcoxon–Holm over dataset × class; or class by class."""
+    from bench.report.narrowing import Wanted
     from bench.report.request import score_reader, selections_and_labels, with_scores
     from bench.report.statistics.intervals import class_figures
     from bench.report.statistics.ranking import blocks, rank_methods
     from bench.workspace import open_workspace
 
     workspace = open_workspace(config, data, results)
-    chosen, labels = selections_and_labels(name, methods, workspace, profile)
+    chosen, labels = selections_and_labels(name, workspace, Wanted(methods, classes, seeds, profile))
     notes = [f"{part}: {note}" for part, selection in chosen.items() for note in selection.notes]
     if not by_class:
         comparison = rank_methods(blocks(chosen.values(), labels, metric))

@@ -35,13 +35,20 @@ def table(
         bool, typer.Option("--siunitx", help="With --format latex: aligned at the decimal point, by that package.")
     ] = False,
     decimals: Annotated[int, typer.Option(min=0, max=10)] = 3,
+    methods: options.Methods = None,
+    classes: options.Classes = None,
+    seeds: options.Seeds = None,
     profile: options.Profile = None,
     results: options.Results = None,
     data: options.Data = None,
     config: options.Config = None,
 ) -> None:
-    """Print tables from the records: mean ± deviation over seeds; † marks what used more than normal images."""
+    """Print tables from the records: mean ± deviation over seeds; † marks what used more than normal images.
+
+    Methods are compared on the classes and seeds that all of them have; the notes say what that leaves out.
+    """
     from bench.errors import BenchError
+    from bench.report.narrowing import Wanted
     from bench.report.request import read_records, tables
     from bench.report.tables import latex
     from bench.report.tables.formats import rendered
@@ -50,7 +57,8 @@ def table(
     if (document or siunitx) and format_ != "latex":
         raise BenchError(f"{'--document' if document else '--siunitx'} goes with --format latex")
     workspace = open_workspace(config, data, results)
-    made = tables(names or ["all"], read_records(workspace), workspace, metric, profile, selection, published)
+    wanted = Wanted(methods, classes, seeds, profile)
+    made = tables(names or ["all"], read_records(workspace), workspace, metric, wanted, selection, published)
     shown = [each.transposed() if transpose else each for each in made]
     if document:
         echo(latex.document(shown, decimals, siunitx), nl=False)

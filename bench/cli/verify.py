@@ -42,13 +42,14 @@ def verify(
     """
     from bench.report.causes import explanations, read_causes
     from bench.report.claims import claims
+    from bench.report.narrowing import Wanted
     from bench.report.request import REFERENCE, read_records
     from bench.workspace import open_workspace
 
     workspace = open_workspace(config, data, results)
     file = causes or REFERENCE.parent / "causes.toml"
     experiments = read_causes(file) if explain else []
-    found = list(claims(read_records(workspace), workspace, names or [], profile))
+    found = list(claims(read_records(workspace), workspace, names or [], Wanted(profile=profile)))
     why = explanations(found, experiments, _records_beside(file), workspace, tolerance) if explain else []
     if as_json:
         echo(_as_json(found, why, tolerance))
@@ -78,7 +79,7 @@ def _as_text(found: Sequence[Claim], tolerance: float) -> str:
             claim.published.table,
             claim.published.suite,
             claim.published.normal_class,
-            claim.label,
+            claim.shown,
             f"{claim.cell.mean:.3f} ({len(claim.cell.values)})",
             f"{claim.published.auroc:.3f}" + ("" if claim.published.kind == "printed" else " ‡"),
             _signed(claim.difference),
@@ -107,7 +108,7 @@ def _explained(why: Sequence[Explanation], tolerance: float) -> str:
             each.claim.published.table,
             each.claim.published.suite,
             each.claim.published.normal_class,
-            each.claim.label,
+            each.claim.shown,
             _signed(each.claim.difference),
             each.verdict(tolerance),
             each.experiment.cause if each.experiment else "",

@@ -18,7 +18,8 @@ from bench.config import Model
 from bench.errors import BenchError
 from bench.record import Record
 from bench.report.claims import Claim
-from bench.report.request import NoRecords, selections
+from bench.report.narrowing import NoRecords, Wanted
+from bench.report.request import selections
 from bench.report.tables.table import Cell, Choice, class_table
 from bench.workspace import Workspace
 
@@ -114,10 +115,11 @@ def _shown(experiment: Experiment, claim: Claim, records: Sequence[Record], work
     label, row = experiment.by or experiment.label, claim.published.normal_class
     own = [record for record in records if record.job.label == label]
     try:
-        chosen, _ = selections(experiment.suite or claim.published.suite, own, workspace, experiment.profile)
+        wanted = Wanted(profile=experiment.profile)
+        chosen, (shown,) = selections(experiment.suite or claim.published.suite, own, workspace, wanted)
     except NoRecords:
         return None
     (selection,) = chosen.values()
     table = class_table(selection, "auroc", choice=TABLES[experiment.selection])
-    column = label + ("" if experiment.selection == "last" else f" ({experiment.selection})")
+    column = shown + ("" if experiment.selection == "last" else f" ({experiment.selection})")
     return None if row in table.partial else table.cells.get(row, {}).get(column, Cell()).mean

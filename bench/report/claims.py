@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from bench.errors import BenchError
 from bench.record import Record
-from bench.report.request import NoRecords, tables
+from bench.report.narrowing import EVERYTHING, NoRecords, Wanted
+from bench.report.request import tables
 from bench.report.tables.published import Published, of_table
 from bench.report.tables.table import Cell, Table
 from bench.workspace import Workspace
@@ -24,10 +26,12 @@ class Claim:
 
     published: Published
     label: str
-    """The method here; empty where there is none."""
+    """The spec of the method here; empty where there is none."""
     cell: Cell
     reason: str = ""
     """Why the two cannot be compared; empty where they can."""
+    shown: str = ""
+    """The name that reports show of the method."""
 
     @property
     def difference(self) -> float | None:
@@ -43,36 +47,40 @@ class Claim:
 
 
 def claims(
-    records: Sequence[Record], workspace: Workspace, names: Sequence[str], profile: str | None
+    records: Sequence[Record], workspace: Workspace, names: Sequence[str], wanted: Wanted = EVERYTHING
 ) -> Iterator[Claim]:
     """Every figure of the named tables, of all that have some where none is named, held against the records.
 
-    Raises BenchError for a name that is no table with published figures.
+    Each method is held against its own published figures alone, and so with all its classes and seeds, whatever others
+    have. Raises BenchError for a name that is no table with published figures.
     """
+    alone = dataclasses.replace(wanted, compared=False)
     known = [name for name in workspace.config.tables if of_table(name)]
     for name in names:
-        if name not in known:
+        if workspace.config.table(name) is None or name not in known:
             raise BenchError(f"no published figures for table {name!r}; there are some for: {', '.join(known)}")
     for name in names or known:
         try:
-            (table,) = tables([name], records, workspace, "auroc", profile, beside="none")
+            (table,) = tables([name], records, workspace, "auroc", alone, beside="none")
         except NoRecords:
             table = Table("", "", [], [], {})
-        yield from claims_of(name, table, workspace)
+        yield from _of_table(name, table, workspace)
 
 
-def claims_of(name: str, table: Table, workspace: Workspace) -> Iterator[Claim]:
-    """Every published figure of a table's name held against the table that the records make; none where none is."""
-    if name not in workspace.config.tables:
-        return
-    labels = {method: label for label, method in workspace.config.tables[name].published.items()}
+def _of_table(name: str, table: Table, workspace: Workspace) -> Iterator[Claim]:
+    """Every published figure of a table's name held against the table that the records make."""
+    defined = workspace.config.tables[name]
+    names = workspace.config.shown(defined)
+    labels = {method: label for label, method in defined.published.items()}
     for method, figures in of_table(name).items():
+        label = labels.get(method, "")
         for (suite, normal_class), figure in figures.items():
-            yield _held(figure, labels.get(method, ""), table, suite if table.across == "suite" else normal_class)
+            place = suite if table.across == "suite" else normal_class
+            yield _held(figure, label, names.get(label, label), table, place)
 
 
-def _held(published: Published, label: str, table: Table, place: str) -> Claim:
-    row, column = (label, place) if table.across == "suite" else (place, label)
+def _held(published: Published, label: str, shown: str, table: Table, place: str) -> Claim:
+    row, column = (shown, place) if table.across == "suite" else (place, shown)
     cell = table.cells.get(row, {}).get(column, Cell())
     if not label:
         reason = "no method here"
@@ -84,4 +92,4 @@ def _held(published: Published, label: str, table: Table, place: str) -> Claim:
         reason = "a mean over all classes, of which some have no record"
     else:
         reason = ""
-    return Claim(published, label, cell, reason)
+    return Claim(published, label, cell, reason, shown)

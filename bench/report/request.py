@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bench.config import Suite
 from bench.dataset import PreparedDataset
-from bench.errors import BenchError, RecordUnreadable, unknown, warn
+from bench.errors import BenchError, RecordUnreadable, warn
 from bench.fingerprint import source_fingerprint
 from bench.record import Arrays, Record
-from bench.report.selection import Selection, Setting, select
+from bench.report.narrowing import EVERYTHING, NoRecords, Scope, Wanted, narrowed, require_known, scopes
+from bench.report.selection import Selection, Setting, renamed, select
+from bench.report.shared import shared
 from bench.report.tables.beside import Beside, with_published
 from bench.report.tables.table import Choice, Table, class_table, ordered, suite_table
-from bench.specs import parse_spec, parse_specs
+from bench.specs import parse_spec
 from bench.store import Store
 from bench.terminal import echo
 from bench.workspace import Workspace
 
 REFERENCE = Path("results/reference")
 """The committed reference run, shown where there are no runs of one's own."""
-
-
-class NoRecords(BenchError):
-    """What was asked for exists, but there is no record of it."""
 
 
 def find_record(prefix: str, workspace: Workspace) -> Record:
@@ -60,7 +57,7 @@ def tables(
     records: Sequence[Record],
     workspace: Workspace,
     metric: str,
-    profile: str | None,
+    wanted: Wanted = EVERYTHING,
     choice: Choice = "last",
     beside: Beside = "own",
 ) -> list[Table]:
@@ -72,13 +69,13 @@ def tables(
     """
 
     def table(name: str) -> Table:
-        chosen, order = selections(name, records, workspace, profile)
+        chosen, order = selections(name, records, workspace, wanted)
         return table_of(name, chosen, order, workspace, metric, choice, beside)
 
     made = []
     for name in names:
         if name == "all":
-            for each in workspace.config.tables:
+            for each in (*workspace.config.tables, *workspace.config.unusable):
                 try:
                     made.append(table(each))
                 except BenchError as error:
@@ -89,44 +86,38 @@ def tables(
 
 
 def selections(
-    name: str, records: Sequence[Record], workspace: Workspace, profile: str | None
+    name: str, records: Sequence[Record], workspace: Workspace, wanted: Wanted = EVERYTHING
 ) -> tuple[dict[str, Selection], list[str]]:
-    """What a table, suite or dataset selects, by plain suite, and the suites' order of methods.
+    """What a table, suite or dataset selects, by plain suite, and its methods in the order in which they are shown.
 
-    Raises BenchError for a name that does not exist or whose records do not belong together, NoRecords for one without.
+    Methods have the names that bench.toml's ``labels`` give them. Raises BenchError for a name that does not exist or
+    whose records do not belong together, NoRecords for one without.
     """
-    defined = workspace.config.tables.get(name)
-    parts = _suites(name, workspace)
-    if defined and defined.without:
-        left_out = {str(parse_spec(text)) for text in defined.without}
-        records = [record for record in records if record.job.label not in left_out]
-    found = {part: (suite, _matching(suite, records, workspace, profile)) for part, suite in parts}
-    chosen = {part: _selected(suite, own, workspace, profile) for part, (suite, own) in found.items() if own}
-    if not chosen:
-        raise _no_records(name, workspace, profile)
-    return chosen, [text for _, suite in parts for text in _order(suite, workspace)]
+    asked = scopes(name, workspace, wanted)
+    names = workspace.config.shown(workspace.config.table(name))
+    require_known(wanted, asked, records, workspace)
+    found = narrowed(asked, records, workspace)
+    if not found:
+        raise _no_records(name, workspace, wanted)
+    order = ordered({r.job.label for own in found.values() for r in own}, [x for scope in asked for x in scope.order])
+    chosen = {
+        scope.part: _selected(scope, renamed(found[scope.part], names), workspace, wanted.compared)
+        for scope in asked
+        if scope.part in found
+    }
+    return chosen, [names.get(label, label) for label in order]
 
 
 def selections_and_labels(
-    name: str, methods: str | None, workspace: Workspace, profile: str | None
+    name: str, workspace: Workspace, wanted: Wanted = EVERYTHING
 ) -> tuple[dict[str, Selection], list[str]]:
-    """What a table, suite or dataset selects of the records, and the labels to show: those named, else all in order.
+    """What a table, suite or dataset selects of the records, and the methods that are left in it, in order.
 
     Raises BenchError for a name that does not exist, or for what has no records.
     """
-    chosen, order = selections(name, read_records(workspace), workspace, profile)
+    chosen, order = selections(name, read_records(workspace), workspace, wanted)
     present = {record.job.label for selection in chosen.values() for record in selection.records}
-    return chosen, ordered(present, order) if methods is None else _named(methods, present, workspace)
-
-
-def _named(methods: str, present: Collection[str], workspace: Workspace) -> list[str]:
-    """The labels that ``--methods`` names, its groups resolved."""
-    groups = workspace.config.groups
-    labels = [str(parse_spec(text)) for spec in parse_specs(methods) for text in groups.get(str(spec), [str(spec)])]
-    for label in labels:
-        if label not in present:
-            raise unknown("method with records", label, present)
-    return list(dict.fromkeys(labels))
+    return chosen, [label for label in order if label in present]
 
 
 def records_of(name: str, records: Sequence[Record], workspace: Workspace, profile: str | None) -> list[Record]:
@@ -134,10 +125,11 @@ def records_of(name: str, records: Sequence[Record], workspace: Workspace, profi
 
     Raises BenchError for a name that does not exist, NoRecords where there is none.
     """
-    matching = (_matching(suite, records, workspace, profile) for _, suite in _suites(name, workspace))
-    found = {record.job.key: record for own in matching for record in own}
+    wanted = Wanted(profile=profile)
+    asked = scopes(name, workspace, wanted)
+    found = {record.job.key: record for own in narrowed(asked, records, workspace).values() for record in own}
     if not found:
-        raise _no_records(name, workspace, profile)
+        raise _no_records(name, workspace, wanted)
     return list(found.values())
 
 
@@ -203,7 +195,7 @@ def table_of(
     beside: Beside = "own",
 ) -> Table:
     """The table of what ``selections`` chose for a name, with the order that it gave. The rest is as for ``tables``."""
-    defined = workspace.config.tables.get(name)
+    defined = workspace.config.table(name)
     title = defined.title if defined is not None else ""
     if title and name.isdecimal():
         title = f"Table {name}. {title}"
@@ -215,53 +207,19 @@ def table_of(
         table = suite_table(chosen, metric, order, title or name, choice)
     if defined is None or metric != "auroc":
         return table
-    return with_published(table, name, defined.published, list(chosen), beside)
+    names = workspace.config.shown(defined)
+    published = {names.get(spec, spec): printed for spec, printed in defined.published.items()}
+    return with_published(table, name, published, list(chosen), beside)
 
 
-def _no_records(name: str, workspace: Workspace, profile: str | None) -> NoRecords:
-    asked = f" and profile {profile}" if profile else ""
-    return NoRecords(f"no records for {name}{asked} in {workspace.results}; make them with bench run")
+def _no_records(name: str, workspace: Workspace, wanted: Wanted) -> NoRecords:
+    told = "".join(f" and {each}" for each in wanted.typed)
+    return NoRecords(f"no records for {name}{told} in {workspace.results}; make them with bench run")
 
 
-def _suites(name: str, workspace: Workspace) -> list[tuple[str, Suite]]:
-    """The plain suites behind a table, a suite or a dataset, with the methods that a table names."""
-    defined = workspace.config.tables.get(name)
-    parts = [part for suite in (defined.suites if defined else [name]) for part in _parts(suite, workspace)]
-    if defined and defined.methods is not None:
-        return [(part, suite.model_copy(update={"methods": defined.methods})) for part, suite in parts]
-    return parts
-
-
-def _parts(name: str, workspace: Workspace) -> list[tuple[str, Suite]]:
-    """The plain suites behind a name: a suite's parts, or a dataset that was run by itself."""
-    config = workspace.config
-    if name in config.suites:
-        return config.parts(name)
-    if name.partition("(")[0] in workspace.datasets.plugins:
-        return [(name, Suite(dataset=name))]
-    raise unknown("table, suite or dataset", name, [*config.tables, *config.suites, *workspace.datasets.plugins, "all"])
-
-
-def _matching(suite: Suite, records: Sequence[Record], workspace: Workspace, profile: str | None) -> list[Record]:
-    assert suite.dataset is not None
-    dataset = str(workspace.datasets.resolve(parse_spec(suite.dataset)))
-    classes = {str(name) for name in suite.classes} if suite.classes is not None else None
-    own = set(_order(suite, workspace)) if suite.methods != ["all"] else None
-    return [
-        record
-        for record in records
-        if record.job.dataset == dataset
-        and suite.protocol in (None, record.job.protocol)
-        and (profile is None or record.job.profile == profile)
-        and (own is None or record.job.label in own)
-        and (
-            classes is None or not classes.isdisjoint({record.job.normal_class, str(record.split.get("normal_label"))})
-        )
-    ]
-
-
-def _selected(suite: Suite, records: Sequence[Record], workspace: Workspace, profile: str | None) -> Selection:
-    usual = profile or suite.profile or workspace.config.profile
+def _selected(scope: Scope, records: Sequence[Record], workspace: Workspace, compared: bool) -> Selection:
+    suite = scope.suite
+    usual = scope.profile or suite.profile or workspace.config.profile
     cap = workspace.config.profile_named(usual).max_train
 
     def prefer(setting: Setting) -> int:
@@ -269,9 +227,6 @@ def _selected(suite: Suite, records: Sequence[Record], workspace: Workspace, pro
         return 4 * clean + 2 * (setting.profile == usual) + (setting.max_train == cap)
 
     expected = len(suite.classes) if suite.classes is not None else None
-    return select(records, currency(workspace), prefer).with_expected(expected)
-
-
-def _order(suite: Suite, workspace: Workspace) -> list[str]:
-    groups = workspace.config.groups
-    return [str(parse_spec(spec)) for text in suite.methods for spec in groups.get(text, [text])]
+    asked = len(scope.classes) if scope.classes is not None else None
+    selection = select(records, currency(workspace), prefer)
+    return (shared(selection) if compared else selection).with_expected(expected, asked)

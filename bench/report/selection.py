@@ -7,12 +7,13 @@ import functools
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from bench.errors import BenchError
 from bench.record import Record
+from bench.report.notes import Note
 
 
 class Setting(NamedTuple):
@@ -37,6 +38,21 @@ class Setting(NamedTuple):
         corrupted = f", test images with {self.corruption}" if self.corruption else ""
         return f"{self.dataset}, {protocol}, profile {self.profile}{cap}{contaminated}{precision}{corrupted}"
 
+    def in_words(self) -> str:
+        """The setting as a paper says it: without versions and names that this project alone knows."""
+        cap = f", at most {self.max_train} training images" if self.max_train is not None else ""
+        precision = f", {self.precision}" if self.precision != "fp32" else ""
+        protocol = re.sub(r"(\d)_(\d)", r"\1/\2", self.protocol).replace("_", " ")
+        return f"{self.dataset}, {protocol}{cap}{precision}"
+
+
+class Means(NamedTuple):
+    """What a mean over classes is over."""
+
+    classes: Sequence[str]
+    seeds: Sequence[int]
+    """Those that every one of the classes has."""
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -46,24 +62,44 @@ class Selection:
     records: Sequence[Record]
     notes: Sequence[str] = field(default_factory=tuple)
     partial: bool = False
-    """Whether classes are known to be absent, so that a mean over those that are there is another mean."""
+    """Whether a mean is known to be over some of the classes only, and so another mean than one over all."""
+    apart: Sequence[Record] = ()
+    """Records that are in no figure, as not every method has their class and seed; their classes have a row still."""
+    shared: Means | None = None
+    """What means are over; None: every class and seed."""
 
     @functools.cached_property
     def classes(self) -> list[str]:
         """Normal classes by their number in the dataset where a record tells it, else in natural order of the names."""
         numbers: dict[str, float] = {}
-        for record in self.records:
+        for record in (*self.records, *self.apart):
             known = record.split.get("normal_label", math.inf)
             numbers[record.job.normal_class] = min(numbers.get(record.job.normal_class, math.inf), known)
         return sorted(numbers, key=lambda name: (numbers[name], _natural(name)))
 
-    def with_expected(self, classes: int | None) -> Selection:
-        """The selection with a note where it has fewer classes than expected (None: than can be normal)."""
-        known = [record.split.get("normal_classes", 0) for record in self.records]
+    @functools.cached_property
+    def means(self) -> Means:
+        """The classes and seeds that means are over."""
+        if self.shared is not None:
+            return self.shared
+        return Means(self.classes, sorted({record.job.seed for record in self.records}))
+
+    def with_expected(self, classes: int | None, asked: int | None = None) -> Selection:
+        """The selection with a note where it has fewer classes than expected (None: than can be normal).
+
+        ``asked``: how many it was narrowed to on purpose.
+        """
+        known = [record.split.get("normal_classes", 0) for record in (*self.records, *self.apart)]
         expected = classes if classes is not None else max(known, default=0)
-        if len(self.classes) >= expected:
+        count = len(self.classes)
+        if count >= max(expected, asked or 0):
             return self
-        note = f"only {len(self.classes)} of {expected} classes have records; means are over these"
+        over = "; means are over these" if len(self.means.classes) == count else ""
+        if asked is None or count < asked:
+            told = f"only {count} of {asked or expected} classes have records{over}"
+        else:
+            told = f"asked for: {count} of {expected} classes{over}"
+        note = Note(told, over and f"means are over {count} of {expected} classes")
         return dataclasses.replace(self, notes=(*self.notes, note), partial=True)
 
 
@@ -104,10 +140,39 @@ def select(
     for record in _best_last(kept, is_current):
         chosen[record.job.label, record.job.normal_class, record.job.seed] = record
     _require_same_splits(chosen.values())
-    notes += [f"left out: {len(left)} records of {other.describe()}" for other, left in sorted(groups.items(), key=str)]
+    others = sorted(groups.items(), key=str)
+    notes += [f"left out: {len(left)} records of {other.describe()}" for other, left in others]
     if stale := sum(not is_current(record) for record in chosen.values()):
         notes.append(f"{stale} of {len(chosen)} records are stale: today's code would make others (bench run does)")
-    return Selection(setting, list(chosen.values()), tuple(notes))
+    aside = tuple(Note(note, "") for note in notes)
+    return Selection(setting, list(chosen.values()), aside)
+
+
+def renamed(records: Iterable[Record], names: Mapping[str, str]) -> list[Record]:
+    """The records under the names that their labels are to be shown by; labels that have none keep themselves.
+
+    Raises BenchError where two labels would be shown by one name.
+    """
+    found = list(records)
+    shown: dict[str, str] = {}
+    for label in sorted({record.job.label for record in found}):
+        name = names.get(label, label)
+        if name in shown:
+            raise BenchError(
+                f"{shown[name]} and {label} would both be shown as {name!r}; change [labels] in bench.toml"
+            )
+        shown[name] = label
+    return [_renamed(record, names[record.job.label]) if record.job.label in names else record for record in found]
+
+
+def class_named(records: Iterable[Record], wanted: str) -> str | None:
+    """The normal class of that name, or of that number in the dataset; None where no record has it."""
+    numbers: dict[str, str] = {}
+    for record in records:
+        if record.job.normal_class == wanted:
+            return wanted
+        numbers[str(record.split.get("normal_label"))] = record.job.normal_class
+    return numbers.get(wanted)
 
 
 def superseded(records: Iterable[Record], is_current: Callable[[Record], bool]) -> list[Record]:
@@ -153,6 +218,10 @@ def _require_same_splits(records: Iterable[Record]) -> None:
                 f"{record.job.normal_class}, seed {record.job.seed}) were made on different splits "
                 "and cannot stand in one table; repeat one of them with bench run --rerun all"
             )
+
+
+def _renamed(record: Record, name: str) -> Record:
+    return dataclasses.replace(record, job=dataclasses.replace(record.job, label=name))
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
@@ -14,30 +15,32 @@ from bench.record import Record
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
+
 SUFFIXES = (".csv", ".parquet")
 """What ``write`` can write, by the file's suffix."""
 
 
-def frame(records: Iterable[Record]) -> DataFrame:
-    """A row for each record, in the order given.
+def frame(records: Iterable[Record], names: Mapping[str, str] = NO_NAMES) -> DataFrame:
+    """A row for each record, in the order given. ``names``: by label, the name that reports show.
 
-    Columns: the key, the job's fields, the status and reason, then ``split.*``, ``metrics.*``, ``cost.*``,
-    ``parameters.*``, ``ledger.*`` and ``provenance.*``; ``oracle``, and ``epochs`` (how many). What is no number, text
-    or truth value is JSON text.
+    Columns: the key, the job's fields, that name as ``shown``, the status and reason, then ``split.*``, ``metrics.*``,
+    ``cost.*``, ``parameters.*``, ``ledger.*`` and ``provenance.*``; ``oracle``, and ``epochs`` (how many). What is no
+    number, text or truth value is JSON text.
     """
     from pandas import DataFrame
 
-    return DataFrame([row(record) for record in records])
+    return DataFrame([row(record, names) for record in records])
 
 
-def write(records: Iterable[Record], file: Path) -> int:
+def write(records: Iterable[Record], file: Path, names: Mapping[str, str] = NO_NAMES) -> int:
     """Write the frame to a CSV or Parquet file, by its suffix; returns the number of rows.
 
     Raises BenchError for another suffix, or where the file cannot be written.
     """
     if file.suffix not in SUFFIXES:
         raise BenchError(f"cannot tell the format of {file}; write a name that ends in {' or '.join(SUFFIXES)}")
-    rows = frame(records)
+    rows = frame(records, names)
     try:
         if file.suffix == ".csv":
             rows.to_csv(file, index=False)
@@ -50,11 +53,12 @@ def write(records: Iterable[Record], file: Path) -> int:
     return len(rows)
 
 
-def row(record: Record) -> dict[str, Any]:
+def row(record: Record, names: Mapping[str, str] = NO_NAMES) -> dict[str, Any]:
     """A record as one row: each column's name with its value."""
     columns: dict[str, Any] = {
         "key": record.job.key,
         **dataclasses.asdict(record.job),
+        "shown": names.get(record.job.label, record.job.label),
         "status": record.status,
         "reason": record.reason,
         "oracle": record.oracle,

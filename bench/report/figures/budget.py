@@ -39,16 +39,22 @@ class Budget(NamedTuple):
 
 
 def budgets(selection: Selection, order: Sequence[str] = ()) -> dict[str, list[Budget]]:
-    """By method, its spec less what sets the length of training, what it reaches at each; those with two lengths."""
+    """By method, what it reaches at each length of its training; those with two lengths.
+
+    A method is what has one spec less what sets the length; it has the name of the first that is shown, less the same.
+    """
     steps: dict[str, list[float]] = defaultdict(list)
+    methods: dict[str, str] = {}
     for record in selection.records:
         if record.status == "done" and record.cost.get("steps"):
             steps[record.job.label].append(record.cost["steps"])
-    found: dict[str, list[Budget]] = defaultdict(list)
+            methods[record.job.label] = _without_length(record.job.spec)
+    found: dict[str, list[tuple[str, Budget]]] = defaultdict(list)
     for label, cell in overall(selection, order).items():
         if steps[label]:
-            found[_method(label)].append(Budget(statistics.median(steps[label]), cell.values))
-    return {method: sorted(reached) for method, reached in found.items() if len({each.steps for each in reached}) > 1}
+            found[methods[label]].append((label, Budget(statistics.median(steps[label]), cell.values)))
+    named = {_name(reached[0][0]): sorted(budget for _, budget in reached) for reached in found.values()}
+    return {name: reached for name, reached in named.items() if len({each.steps for each in reached}) > 1}
 
 
 @STYLE
@@ -61,7 +67,7 @@ def auroc_by_steps(selection: Selection, order: Sequence[str] = ()) -> Figure:
     found = budgets(selection, order)
     if not found:
         raise BenchError("no method has two budgets on every class; run more, e.g. shared_ae(min_steps=2000)")
-    figure, legend = with_legend(COLUMN, 2.2, list(found), 1, averaged(selection.classes))
+    figure, legend = with_legend(COLUMN, 2.2, list(found), 1, averaged(selection.means.classes))
     axes = figure.subplots()
     handles: list[Artist] = []
     for place, reached in enumerate(found.values()):
@@ -87,6 +93,14 @@ def auroc_by_steps(selection: Selection, order: Sequence[str] = ()) -> Figure:
     return figure
 
 
-def _method(label: str) -> str:
-    spec = parse_spec(label)
+def _name(label: str) -> str:
+    """A label less the length of training; a name of one's own as it is."""
+    try:
+        return _without_length(label)
+    except BenchError:
+        return label
+
+
+def _without_length(text: str) -> str:
+    spec = parse_spec(text)
     return str(Spec(spec.name, {name: value for name, value in spec.parameters.items() if name not in LENGTH}))

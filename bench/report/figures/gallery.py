@@ -95,9 +95,3 @@ def first_class(selection: Selection) -> str | None:
     """The first normal class that has a run which ended well; None where there is none."""
     done = {record.job.normal_class for record in selection.records if record.status == "done"}
     return next((name for name in selection.classes if name in done), None)
-
-
-def class_named(selection: Selection, wanted: str) -> str | None:
-    """The normal class of that name, or of that number in the dataset; None where no record has it."""
-    numbers = {str(record.split.get("normal_label")): record.job.normal_class for record in selection.records}
-    return wanted if wanted in selection.classes else numbers.get(wanted)

@@ -26,7 +26,7 @@ from bench.report.figures.style import (
     with_legend,
 )
 from bench.report.selection import Selection
-from bench.report.tables.table import MEAN, Cell, class_table
+from bench.report.tables.table import MEAN, Cell, class_table, means
 
 
 @STYLE
@@ -78,7 +78,7 @@ def seed_spread(selection: Selection, order: Sequence[str] = ()) -> Figure:
         "no method has two seeds on every class; run more with --seeds",
     )
     figure, legend = with_legend(
-        COLUMN, 0.5 + 1.7 * LINE * len(cells), ["a seed", "mean"], 2, averaged(selection.classes)
+        COLUMN, 0.5 + 1.7 * LINE * len(cells), ["a seed", "mean"], 2, averaged(selection.means.classes)
     )
     axes = figure.subplots()
     handles: Sequence[Artist] = []
@@ -106,13 +106,13 @@ def cost(selection: Selection, order: Sequence[str] = ()) -> Figure:
         ("fit_seconds", "time to fit one class, GPU (s)", on["cuda"]),
         ("parameters", "parameters", selection.records),
     ):
-        means = {label: _mean_cost(records, label, what) for label in cells}
-        if known := {label: mean for label, mean in means.items() if mean}:
+        costs = {label: _mean_cost(records, label, what) for label in cells}
+        if known := {label: mean for label, mean in costs.items() if mean}:
             panels.append((axis, known))
     _require(bool(panels), "no method has both a mean AUROC over every class and a cost")
     shown = [label for label in cells if any(label in known for _, known in panels)]
     width = PAGE if len(panels) > 1 else COLUMN
-    figure, legend = with_legend(width, 2.2, shown, len(panels), averaged(selection.classes))
+    figure, legend = with_legend(width, 2.2, shown, len(panels), averaged(selection.means.classes))
     handles: dict[str, Artist] = {}
     drawn: Sequence[Axes] = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axes, (axis, known) in zip(drawn, panels, strict=True):
@@ -141,10 +141,8 @@ def a_row_each(axes: Axes, labels: Sequence[str]) -> None:
 
 
 def overall(selection: Selection, order: Sequence[str]) -> dict[str, Cell]:
-    """The mean over classes by label, of labels that have one: the last row of the table."""
-    table = class_table(selection, "auroc", order)
-    cells = table.cells[table.rows[-1]]
-    return {label: cells[label] for label in table.columns if cells[label].values}
+    """The mean over classes by label, of labels that have one."""
+    return {label: cell for label, cell in means(selection, "auroc", order).items() if cell.values}
 
 
 def _mean(cell: Cell) -> float:

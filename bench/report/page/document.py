@@ -14,18 +14,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple
 
-from bench.errors import BenchError
+from bench.errors import BenchError, warn
 from bench.record import Record
-from bench.report.claims import Claim, claims_of
+from bench.report.claims import Claim, claims
 from bench.report.figures.gallery import Drawing, Gallery, first_class
 from bench.report.figures.ranks import critical_difference
 from bench.report.figures.style import COLUMN, svg
+from bench.report.narrowing import EVERYTHING, NoRecords, Wanted
 from bench.report.page.account import Account, account
-from bench.report.request import NoRecords, currency, recorded_dataset, score_reader, selections, table_of
-from bench.report.selection import Selection, setting_of
+from bench.report.request import currency, recorded_dataset, score_reader, selections, table_of
+from bench.report.selection import Selection, renamed, setting_of
 from bench.report.statistics.ranking import Ranking, blocks, rank_methods
 from bench.report.tables import latex
 from bench.report.tables.markup import templates
+from bench.report.tables.published import of_table
 from bench.report.tables.table import Table, ordered
 from bench.version import VERSION
 from bench.workspace import Workspace
@@ -100,7 +102,7 @@ def page(
     names: Sequence[str],
     records: Sequence[Record],
     workspace: Workspace,
-    profile: str | None = None,
+    wanted: Wanted = EVERYTHING,
     figures: Figures = "main",
     command: str = "bench report",
 ) -> Page:
@@ -108,33 +110,36 @@ def page(
 
     Raises BenchError for a name that does not exist or has no records, or where there is no record at all.
     """
-    selected = {name: selections(name, records, workspace, profile) for name in names}
+    selected = {name: selections(name, records, workspace, wanted) for name in names}
     drawn: set[str] = set()
     sections: list[Section] = []
     shown: dict[str, Record] = {}
-    for name, (chosen, order) in (selected or contents(records, workspace, profile)).items():
+    for name, (chosen, order) in (selected or contents(records, workspace, wanted)).items():
         sections.append(_section(name, chosen, order, workspace, figures, drawn))
         shown |= {record.job.key: record for selection in chosen.values() for record in selection.records}
-    within = list(shown.values()) if names else list(records)
+    labels = workspace.config.shown()
+    within = list(shown.values()) if names else renamed(records, labels)
+    published = [section.name for section in sections if of_table(section.name)]
     jobs = [record.job for record in within]
+    usual = workspace.config.groups.get("all", [])
     return Page(
         title="One-class anomaly detection: " + ", ".join(sorted({job.dataset for job in jobs})),
         sections=sections,
         account=account(within, currency(workspace)),
-        claims=[claim for section in sections for claim in claims_of(section.name, section.table, workspace)],
+        claims=list(claims(records, workspace, published, wanted)) if published else [],
         unshown=_counted(record for record in within if record.job.key not in shown),
         datasets=sorted({job.dataset for job in jobs}),
-        methods=ordered({job.label for job in jobs}, workspace.config.groups.get("all", [])),
+        methods=ordered({job.label for job in jobs}, [labels.get(each, each) for each in usual]),
         profiles=sorted({job.profile for job in jobs}),
         seeds=sorted({job.seed for job in jobs}),
         command=command,
     )
 
 
-def contents(records: Sequence[Record], workspace: Workspace, profile: str | None) -> dict[str, Selected]:
+def contents(records: Sequence[Record], workspace: Workspace, wanted: Wanted) -> dict[str, Selected]:
     """Every table of bench.toml that has records, then suites, then datasets with records that are in none before.
 
-    By name, what is selected of the records.
+    By name, what is selected of the records. A table that cannot be used is named on stderr.
 
     Raises BenchError where there is no record.
     """
@@ -146,15 +151,17 @@ def contents(records: Sequence[Record], workspace: Workspace, profile: str | Non
     known = [name for name in sorted(datasets) if name.partition("(")[0] in workspace.datasets.plugins]
     for name in (*config.tables, *suites, *known):
         try:
-            selected = selections(name, records, workspace, profile)
+            selected = selections(name, records, workspace, wanted)
         except NoRecords:
             continue
         keys = {record.job.key for selection in selected[0].values() for record in selection.records}
         if name in config.tables or not keys <= shown:
             found[name] = selected
             shown |= keys
+    for problem in config.unusable.values():
+        warn(BenchError(problem))
     if not found:
-        asked = f" of profile {profile}" if profile else ""
+        asked = f" of {', '.join(wanted.typed)}" if wanted.typed else ""
         raise BenchError(f"no records{asked} in {workspace.results}; make them with bench run")
     return found
 
@@ -202,7 +209,7 @@ def _comparison(chosen: Sequence[Selection], labels: Sequence[str]) -> tuple[Ran
 
 def _has_every_class(selection: Selection, label: str) -> bool:
     done = {r.job.normal_class for r in selection.records if r.status == "done" and r.job.label == label}
-    return done >= set(selection.classes)
+    return done >= set(selection.means.classes)
 
 
 def _images(gallery: Gallery, workspace: Workspace, left_out: list[str]) -> list[Drawing]:

@@ -13,15 +13,13 @@ from typing import Literal
 from bench.errors import BenchError
 from bench.metrics import HIGHER_IS_BETTER
 from bench.record import Record
-from bench.report.selection import Selection
+from bench.report.selection import Means, Selection
 
 Choice = Literal["last", "oracle", "both", "every"]
 """Which figure of a record: after the last epoch, the best one by the test labels, or both and their difference."""
 
 MEAN = "mean"
 """Name of the row that holds the mean over classes."""
-
-"""Metrics of which less is better."""
 
 
 @dataclass(frozen=True)
@@ -167,17 +165,18 @@ def series(records: Iterable[Record], metric: str, choice: Choice, order: Sequen
 def class_table(
     selection: Selection, metric: str, order: Sequence[str] = (), title: str = "", choice: Choice = "last"
 ) -> Table:
-    """Normal classes by methods (labels), and the mean over classes where every class is there.
+    """Normal classes by methods (labels), and the mean over those classes that means of the selection are over.
 
     ``order`` puts labels first that it names; the others follow by name.
     """
     lines = series(selection.records, metric, choice, order)
-    classes, seeds, own = selection.classes, _seeds(selection), _by_label(selection)
+    seeds, own = _seeds(selection), _by_label(selection)
     rows = {
-        name: {line.name: _class_cell(own[line.label], line, name, len(seeds)) for line in lines} for name in classes
+        name: {line.name: _class_cell(own[line.label], line, name, len(seeds[name])) for line in lines}
+        for name in selection.classes
     }
-    if len(classes) > 1:
-        rows[MEAN] = {line.name: _mean_cell(own[line.label], line, classes, seeds) for line in lines}
+    if len(rows) > 1:
+        rows[MEAN] = {line.name: _mean_cell(own[line.label], line, selection.means) for line in lines}
     notes = [*selection.notes, *_ledger_notes(selection.records, choice)]
     used = _used(selection.records, lines)
     columns = [line.name for line in lines]
@@ -208,8 +207,7 @@ def suite_table(
     own = {name: _by_label(selection) for name, selection in selections.items()}
     cells = {
         line.name: {
-            name: _mean_cell(own[name][line.label], line, selection.classes, _seeds(selection))
-            for name, selection in selections.items()
+            name: _mean_cell(own[name][line.label], line, selection.means) for name, selection in selections.items()
         }
         for line in lines
     }
@@ -223,6 +221,13 @@ def suite_table(
     return Table(title, "method", list(cells), list(selections), cells, notes, used, "suite", lower, made_with, partial)
 
 
+def means(selection: Selection, metric: str, order: Sequence[str] = (), choice: Choice = "last") -> dict[str, Cell]:
+    """The means over classes by the name of their line, in order: the last row of ``class_table``."""
+    own = _by_label(selection)
+    lines = series(selection.records, metric, choice, order)
+    return {line.name: _mean_cell(own[line.label], line, selection.means) for line in lines}
+
+
 def _class_cell(own: Iterable[Record], line: Series, normal_class: str, wanted: int) -> Cell:
     """One value a seed, of a label's own records."""
     found = sorted((record for record in own if record.job.normal_class == normal_class), key=_seed)
@@ -231,15 +236,16 @@ def _class_cell(own: Iterable[Record], line: Series, normal_class: str, wanted: 
     return Cell(tuple(value for value in values if value is not None), wanted if found else 0, failed)
 
 
-def _mean_cell(own: Iterable[Record], line: Series, classes: Sequence[str], seeds: Sequence[int]) -> Cell:
-    """One value a seed: the mean over ``classes``, of the seeds for which every class is there."""
+def _mean_cell(own: Iterable[Record], line: Series, over: Means) -> Cell:
+    """One value a seed: the mean over classes, of the seeds for which every class is there."""
     values: dict[int, dict[str, float]] = defaultdict(dict)
     for record in own:
-        value = line.figure(record) if record.status == "done" else None
+        value = line.figure(record) if record.status == "done" and record.job.normal_class in over.classes else None
         if value is not None:
             values[record.job.seed][record.job.normal_class] = value
-    whole = [math.fsum(values[seed].values()) / len(classes) for seed in seeds if len(values[seed]) == len(classes)]
-    return Cell(tuple(whole), len(seeds))
+    count = len(over.classes)
+    whole = [math.fsum(values[seed].values()) / count for seed in over.seeds if len(values[seed]) == count]
+    return Cell(tuple(whole), len(over.seeds))
 
 
 def ordered(labels: Iterable[str], order: Sequence[str]) -> list[str]:
@@ -256,8 +262,12 @@ def _by_label(selection: Selection) -> Mapping[str, list[Record]]:
     return groups
 
 
-def _seeds(selection: Selection) -> list[int]:
-    return sorted({record.job.seed for record in selection.records})
+def _seeds(selection: Selection) -> Mapping[str, set[int]]:
+    """By class, the seeds that its methods have."""
+    found: dict[str, set[int]] = {name: set() for name in selection.classes}
+    for record in selection.records:
+        found[record.job.normal_class].add(record.job.seed)
+    return found
 
 
 def _used(records: Iterable[Record], lines: Iterable[Series]) -> dict[str, list[str]]:
