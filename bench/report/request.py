@@ -14,6 +14,7 @@ from bench.record import Arrays, Record
 from bench.report.narrowing import EVERYTHING, NoRecords, Scope, Wanted, narrowed, require_known, scopes
 from bench.report.selection import Selection, Setting, renamed, select
 from bench.report.shared import shared
+from bench.report.statistics.inversion import inversions, told
 from bench.report.tables.beside import Beside, with_published
 from bench.report.tables.table import Choice, Table, class_table, ordered, suite_table
 from bench.specs import parse_spec
@@ -205,6 +206,14 @@ def table_of(
         table = class_table(selection, metric, order, titled, choice)
     else:
         table = suite_table(chosen, metric, order, title or name, choice)
+    if metric == "auroc":
+        arrays = score_reader(workspace)
+        notes = [
+            note if len(chosen) == 1 else f"{part}: {note}"
+            for part, selection in chosen.items()
+            for note in told(inversions(selection.records, arrays))
+        ]
+        table = dataclasses.replace(table, notes=[*table.notes, *notes])
     if defined is None or metric != "auroc":
         return table
     names = workspace.config.shown(defined)
