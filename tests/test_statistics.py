@@ -361,16 +361,28 @@ def test_stats_of_two_methods_by_class_are_paired_tests(stats: Callable[..., str
     tests = [paired_auroc_test(LABELS, scored(LABELS, 1.5, 100 + seed), scored(LABELS, 2, seed)) for seed in (0, 1)]
     mean = sum(test.difference for test in tests) / 2
     assert first["difference"]["difference"] == pytest.approx(mean)
-    assert first["difference"]["high"] - first["difference"]["low"] < tests[0].high - tests[0].low
+    assert max(test.p or 0 for test in tests) < 0.05 < first["difference"]["p"], "two seeds that differ by so much"
     text = stats(*asked)
     assert f"{mean:+.3f} [" in text
+    assert "95 % intervals over seeds: what other test images and training again would change" in text
     assert text.splitlines()[-1].startswith("p is not corrected for the number of classes")
+
+
+def test_stats_of_one_seed_have_an_interval_and_no_p(stats: Callable[..., str]) -> None:
+    asked = ("quickstart", "--by-class", "--methods", "pca,ocsvm", "--seeds", "1")
+    found = json.loads(stats(*asked, "--json"))["classes"][0]["difference"]
+    test = paired_auroc_test(LABELS, scored(LABELS, 1.5, 100), scored(LABELS, 2, 0))
+    assert (found["low"], found["high"], found["p"]) == (test.low, test.high, None)
+    text = stats(*asked)
+    assert text.splitlines()[4].endswith("  –")
+    assert "for this one training; training again may change more, so there is no p" in text
+    assert "p is not corrected" not in text
 
 
 def test_stats_of_more_methods_by_class_are_intervals(stats: Callable[..., str]) -> None:
     text = stats("quickstart", "--by-class")
     assert text.splitlines()[2].split() == ["class", "seeds", "ocsvm", "mean_image", "pca"]
-    assert "what other test images would change" in text
+    assert "what other test images and training again would change" in text
     assert "p is not corrected" not in text
 
 

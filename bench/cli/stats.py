@@ -137,12 +137,17 @@ def _class_text(
 
 def _class_notes(figures: Mapping[str, Sequence[ClassFigures]]) -> list[str]:
     every = [each for own in figures.values() for each in own]
-    notes = [
-        "95 % intervals: what other test images would change; what training again would, tables show as ± over seeds"
-    ]
+    notes = []
+    if any(len(each.seeds) > 1 for each in every):
+        notes.append("95 % intervals over seeds: what other test images and training again would change")
+    if any(len(each.seeds) == 1 for each in every):
+        notes.append(
+            "95 % intervals of one seed: what other test images would change, for this one training; training again "
+            "may change more, so there is no p. Two seeds or more have one"
+        )
     if any(interval.auroc in (0, 1) for each in every for interval in each.intervals.values()):
         notes.append("an AUROC of 1 or 0 shows no spread, so its interval is the widest that any scores could need")
-    if any(each.difference for each in every):
+    if any(each.difference and each.difference.p is not None for each in every):
         notes.append(
             "p is not corrected for the number of classes; "
             "classes of one dataset are not independent: they share their images"
@@ -159,7 +164,8 @@ def _difference(found: Difference | None) -> tuple[str, str]:
 
     if found is None:
         return "–", "–"
-    return f"{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}]", shown_p(found.p)
+    p = "–" if found.p is None else shown_p(found.p)
+    return f"{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}]", p
 
 
 def _typeset(header: Sequence[str], rows: Sequence[Sequence[str]], names: int = 1) -> str:
