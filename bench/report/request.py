@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bench.config import Suite
@@ -115,12 +115,19 @@ def selections_and_labels(
     Raises BenchError for a name that does not exist, or for what has no records.
     """
     chosen, order = selections(name, read_records(workspace), workspace, profile)
+    return chosen, labels_of(chosen, order, methods, workspace)
+
+
+def labels_of(
+    chosen: Mapping[str, Selection], order: Sequence[str], methods: str | None, workspace: Workspace
+) -> list[str]:
+    """The labels to show of what is chosen: those that ``--methods`` names, its groups resolved, else all in order.
+
+    Raises BenchError for one that has no records.
+    """
     present = {record.job.label for selection in chosen.values() for record in selection.records}
-    return chosen, ordered(present, order) if methods is None else _named(methods, present, workspace)
-
-
-def _named(methods: str, present: Collection[str], workspace: Workspace) -> list[str]:
-    """The labels that ``--methods`` names, its groups resolved."""
+    if methods is None:
+        return ordered(present, order)
     groups = workspace.config.groups
     labels = [str(parse_spec(text)) for spec in parse_specs(methods) for text in groups.get(str(spec), [str(spec)])]
     for label in labels:
