@@ -19,7 +19,7 @@ MODULES = {
 }
 
 FLOORS = (
-    ("bench.cli", "bench.__main__"),
+    ("bench.cli", "bench.api", "bench.__main__"),
     ("bench.execution", "bench.report", "bench.testing"),
     ("bench.workspace", "bench.jobs", "bench.config", "bench.store", "bench.archive"),
     ("bench.protocols", "bench.protocol", "bench.registry", "bench.metrics", "bench.fingerprint"),

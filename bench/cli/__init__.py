@@ -21,6 +21,7 @@ from bench.cli import (
     stats,
     status,
     table,
+    use,
     verify,
 )
 from bench.errors import BenchError
@@ -43,6 +44,8 @@ app.command("figures")(figures.figures)
 app.command("report")(report.report)
 app.command("verify")(verify.verify)
 app.command("compare")(compare.compare)
+app.command("fit")(use.fit)
+app.command("score")(use.score)
 app.command("status")(status.status)
 app.command("show")(listing.show)
 app.command("export")(records.export)
