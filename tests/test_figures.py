@@ -390,7 +390,15 @@ def test_bench_figures_writes_what_it_names_and_says_what_it_leaves_out(
 ) -> None:
     ended = draw("quickstart", "--class", "4", "--methods", "vae,ocsvm")
     written = ended.stdout.split()
-    stems = ["roc-4", "heatmap", "seeds", "cost", "scores-vae-4-seed0", "training-vae-4-seed0", "scores-ocsvm-4-seed0"]
+    stems = [
+        "roc-4",
+        "heatmap",
+        "seeds",
+        "cost",
+        "histogram-vae-4-seed0",
+        "training-vae-4-seed0",
+        "histogram-ocsvm-4-seed0",
+    ]
     assert written == [f"figures/quickstart-{stem}.{kind}" for stem in stems for kind in ("pdf", "png")]
     assert sorted(path.name for path in (project.root / "figures").iterdir()) == sorted(p[8:] for p in written)
     assert "left out: quickstart-training-ocsvm-4-seed0: no losses or AUROC by epoch" in ended.stderr
@@ -409,8 +417,8 @@ def test_bench_figures_draws_ranks_of_three_methods_and_goes_on_without_lost_sco
     assert (project.root / "paper/fig/quickstart-critical-difference.png").stat().st_size > 2000
     assert "quickstart-roc" not in ended.stdout
     assert "left out: quickstart-roc-0: scores " in ended.stderr
-    assert "left out: quickstart-scores-pca-0-seed0: scores " in ended.stderr
-    assert "quickstart-scores-ocsvm-0-seed0.png" in ended.stdout
+    assert "left out: quickstart-histogram-pca-0-seed0: scores " in ended.stderr
+    assert "quickstart-histogram-ocsvm-0-seed0.png" in ended.stdout
 
 
 def test_bench_figures_refuses_with_a_reason(draw: Callable[..., Any], project: Project) -> None:

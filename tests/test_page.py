@@ -113,7 +113,7 @@ def test_the_page_needs_nothing_but_itself_and_runs_nothing_that_a_record_says(p
     assert "&lt;script&gt;alert" in html
     anchors = {attributes["id"] for _, attributes in parsed.elements if "id" in attributes}
     assert {link["href"] for link in parsed.named("a")} <= {f"#{anchor}" for anchor in anchors}
-    assert any(image["alt"].startswith("quickstart: scores of ocsvm") for image in parsed.named("img"))  # type: ignore[union-attr]
+    assert any(image["alt"].startswith("quickstart: histogram of ocsvm") for image in parsed.named("img"))  # type: ignore[union-attr]
 
 
 def test_the_same_records_give_the_same_page(page: Callable[..., str]) -> None:

@@ -18,13 +18,15 @@ from matplotlib.transforms import Bbox
 from projects import Project, invoked
 from records import make_record
 from splits import protocol
+from typer.testing import CliRunner
 
+from bench.cli import app
 from bench.cli.figures import figures
 from bench.dataset import PreparedDataset
 from bench.errors import BenchError, DataMissing
 from bench.protocol import Split
 from bench.record import Record
-from bench.report.figures.pictures import extremes, reconstructions, sample_sheet
+from bench.report.figures.pictures import extremes, mistakes, reconstructions, sample_sheet
 from bench.report.figures.style import PAGE
 from bench.report.request import recorded_dataset
 from bench.report.selection import Selection, select
@@ -225,6 +227,32 @@ def test_scores_are_written_so_that_they_differ_and_fit_under_an_image(
     assert [under(figure, image) for row in rows(figure) for image in row] == shown
 
 
+def test_mistakes_are_the_anomalies_scored_lowest_and_the_normal_images_scored_highest_worst_first(
+    digits: PreparedDataset, split: Split, tmp_path: Path
+) -> None:
+    store = Store(tmp_path)
+    scores = split.test_labels + np.random.default_rng(0).permutation(len(split.test)) / len(split.test)
+    figure = mistakes(put(store, split.test_labels, scores, split.test), store.scores, digits)
+    missed, alarms = rows(figure)
+    anomalous, normal = (np.flatnonzero(split.test_labels == label) for label in (1, 0))
+    assert same(missed, digits.images[split.test[anomalous[np.argsort(scores[anomalous])[:10]]]])
+    assert same(alarms, digits.images[split.test[normal[np.argsort(-scores[normal])[:10]]]])
+    assert [float(under(figure, image)) for image in missed] == pytest.approx(
+        np.sort(scores[anomalous])[:10], abs=0.006
+    )
+    assert {"anomalies scored lowest", "normal images scored highest"} < set(texts(figure))
+    assert frames(figure) == []
+
+
+def test_of_few_images_mistakes_are_all(digits: PreparedDataset, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    labels = np.array([0, 0, 0, 1], np.uint8)
+    figure = mistakes(put(store, labels, [0.1, 0.4, 0.3, 0.2], [10, 11, 12, 13]), store.scores, digits)
+    missed, alarms = rows(figure)
+    assert same(missed, digits.images[[13]])
+    assert same(alarms, digits.images[[11, 12, 10]])
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Reconstructions
 
@@ -273,6 +301,7 @@ def test_texts_and_images_stand_apart_on_the_page(shape: tuple[int, ...], tmp_pa
     for figure in (
         sample_sheet(chosen(record), made),
         extremes(record, store.scores, made),
+        mistakes(record, store.scores, made),
         reconstructions(record, store.scores, made),
     ):
         assert figure.get_figwidth() == PAGE
@@ -326,6 +355,7 @@ def test_bench_figures_draws_images_of_the_data_at_hand(
         "quickstart-samples",
         "quickstart-extremes-vae-3-seed0",
         "quickstart-extremes-ocsvm-3-seed0",
+        "quickstart-mistakes-ocsvm-3-seed0",
         "quickstart-reconstructions-vae-3-seed0",
     } < written
     assert "left out: quickstart-reconstructions-ocsvm-3-seed0: it stored no reconstructions" in ended.stderr
@@ -348,7 +378,26 @@ def test_bench_figures_needs_no_data_for_what_shows_no_image(
     ended = draw(suite, "--profile", "cpu")
     assert f"left out: images of {suite}: {why}" in ended.stderr
     written = {Path(path).stem for path in ended.stdout.split()}
-    assert written == {f"{suite}-roc-3", f"{suite}-heatmap", f"{suite}-scores-ocsvm-3-seed0"}
+    assert written == {f"{suite}-roc-3", f"{suite}-heatmap", f"{suite}-histogram-ocsvm-3-seed0"}
+
+
+def test_those_kinds_alone_are_drawn_that_are_named(draw: Callable[..., Any], project: Project) -> None:
+    facts: dict[str, Any] = {"dataset": "digits", "protocol": "holdout_80_20", "profile": "cpu", "normal_class": "3"}
+    put(Store(project.root / "results/runs"), FOUR, [0.1, 0.4, 0.3, 0.2], [1, 2, 3, 4], **facts)
+    ended = draw("quickstart", "--only", "roc, histogram")
+    assert {Path(path).stem for path in ended.stdout.split()} == {
+        "quickstart-roc-3",
+        "quickstart-histogram-ocsvm-3-seed0",
+    }
+    assert "images of" not in ended.stderr, "nobody asked for any"
+    with pytest.raises(
+        BenchError, match=r"no kind of figure called 'rocs'; there are: roc, heatmap, .*, reconstructions$"
+    ):
+        draw("quickstart", "--only", "rocs")
+    with pytest.raises(BenchError, match="allow no figure"):
+        draw("quickstart", "--only", "choice,critical-difference")
+    reasons = CliRunner().invoke(app, ["figures", "quickstart", "--only", "choice"]).stderr
+    assert "left out: quickstart-choice: no method is traced on every class" in reasons
 
 
 def test_the_same_images_give_the_same_bytes(digits: PreparedDataset, tmp_path: Path) -> None:

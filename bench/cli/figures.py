@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +26,12 @@ def figures(
             "--class", metavar="NAME", help="Class of the curves, histograms and images (default: the first)."
         ),
     ] = None,
+    only: Annotated[
+        str | None,
+        typer.Option(
+            "--only", metavar="KINDS", help="These kinds of figure alone, comma-separated, e.g. roc,histogram."
+        ),
+    ] = None,
     methods: options.Methods = None,
     classes: options.Classes = None,
     seeds: options.Seeds = None,
@@ -34,7 +41,7 @@ def figures(
     config: options.Config = None,
 ) -> None:
     """Draw the figures of a paper from the records, as PDF and PNG: curves, heatmap, spread, cost, ranks, images."""
-    from bench.report.figures.gallery import Drawing, Gallery
+    from bench.report.figures.gallery import IMAGES, KINDS, RANKS, Drawing, Gallery
     from bench.report.figures.ranks import critical_difference
     from bench.report.figures.style import save
     from bench.report.narrowing import Wanted
@@ -42,6 +49,7 @@ def figures(
     from bench.report.statistics.ranking import blocks, rank_methods
     from bench.workspace import open_workspace
 
+    kinds = KINDS if only is None else _kinds(only, KINDS)
     workspace = open_workspace(config, data, results)
     shown, labels = selections_and_labels(name, workspace, Wanted(methods, classes, seeds, profile))
     drawn = _classes(shown, normal_class)
@@ -50,15 +58,17 @@ def figures(
         for note in selection.notes:
             echo(f"{part}: {note}", err=True)
         gallery = Gallery(part, selection, labels, drawn.get(part), score_reader(workspace))
-        asked += [*gallery.methods(), *gallery.runs()]
-        try:
-            asked += gallery.images(recorded_dataset(selection.setting, workspace))
-        except BenchError as error:
-            _left_out(f"images of {part}", error)
-    ranks = f"{name}-critical-difference"
-    asked.append(Drawing(ranks, "", lambda: critical_difference(rank_methods(blocks(shown.values(), labels)))))
+        asked += [*gallery.methods(() if only is None else kinds), *gallery.runs()]
+        if set(kinds) & set(IMAGES):
+            try:
+                asked += gallery.images(recorded_dataset(selection.setting, workspace))
+            except BenchError as error:
+                _left_out(f"images of {part}", error)
+    ranked = Drawing(
+        RANKS, f"{name}-{RANKS}", "", lambda: critical_difference(rank_methods(blocks(shown.values(), labels)))
+    )
     taken: set[str] = set()
-    for drawing in asked:
+    for drawing in (each for each in (*asked, ranked) if each.kind in kinds):
         try:
             figure = drawing.draw()
         except BenchError as error:
@@ -73,6 +83,14 @@ def figures(
             f"the records of {name} allow no figure, for the reasons above; "
             "bench status names the runs that did not end well"
         )
+
+
+def _kinds(only: str, known: Sequence[str]) -> list[str]:
+    kinds = [kind.strip() for kind in only.split(",") if kind.strip()]
+    for kind in kinds:
+        if kind not in known:
+            raise BenchError(f"no kind of figure called {kind!r}; there are: {', '.join(known)}")
+    return kinds
 
 
 def _classes(shown: dict[str, Selection], wanted: str | None) -> dict[str, str]:

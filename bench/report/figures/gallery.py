@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,16 +14,23 @@ from bench.report.figures.budget import auroc_by_steps, budgets
 from bench.report.figures.choice import auroc_by_choice, choices
 from bench.report.figures.curves import roc_curves, score_histogram, training_curves
 from bench.report.figures.methods import cost, heatmap, seed_spread
-from bench.report.figures.pictures import extremes, reconstructions, sample_sheet
+from bench.report.figures.pictures import extremes, mistakes, reconstructions, sample_sheet
 from bench.report.figures.style import run_name
 from bench.report.selection import Selection
 from bench.report.statistics.ranking import done_runs
+
+IMAGES = ("samples", "extremes", "mistakes", "reconstructions")
+"""Kinds of figure that show images, and need the dataset."""
+RANKS = "critical-difference"
+KINDS = ("roc", "heatmap", "seeds", "cost", "choice", "steps", RANKS, "histogram", "training", *IMAGES)
+"""Every kind of figure."""
 
 
 @dataclass(frozen=True)
 class Drawing:
     """A figure that can be asked for."""
 
+    kind: str
     name: str
     """Of a file, but for the suffix."""
     caption: str
@@ -44,29 +51,31 @@ class Gallery:
     arrays: Callable[[Record], Arrays]
     """Reads what a record stored."""
 
-    def methods(self) -> Iterator[Drawing]:
-        """The methods side by side: their curves on the class, their classes, seeds and costs."""
+    def methods(self, asked: Collection[str] = ()) -> Iterator[Drawing]:
+        """The methods side by side: their curves on the class, their classes, seeds and costs.
+
+        Of the kinds that few records allow, those that they do, and those that are ``asked`` for.
+        """
         part, selection, labels = self.part, self.selection, self.labels
         if (name := self.normal_class) is not None:
             draw = partial(roc_curves, selection, name, self.arrays, labels)
-            yield Drawing(f"{part}-roc-{name}", f"{part}: ROC curves, normal class {name}", draw)
-        yield Drawing(
-            f"{part}-heatmap", f"{part}: AUROC by normal class and method", partial(heatmap, selection, labels)
-        )
-        yield Drawing(f"{part}-seeds", f"{part}: AUROC from seed to seed", partial(seed_spread, selection, labels))
-        yield Drawing(f"{part}-cost", f"{part}: AUROC against what it costs", partial(cost, selection, labels))
-        if choices(selection, labels):
-            draw = partial(auroc_by_choice, selection, labels)
-            yield Drawing(f"{part}-choice", f"{part}: AUROC by what is chosen with the test set", draw)
-        if budgets(selection, labels):
-            yield Drawing(
-                f"{part}-steps", f"{part}: AUROC by training steps", partial(auroc_by_steps, selection, labels)
-            )
+            yield Drawing("roc", f"{part}-roc-{name}", f"{part}: ROC curves, normal class {name}", draw)
+        side_by_side = {
+            "heatmap": ("AUROC by normal class and method", heatmap),
+            "seeds": ("AUROC from seed to seed", seed_spread),
+            "cost": ("AUROC against what it costs", cost),
+        }
+        if "choice" in asked or choices(selection, labels):
+            side_by_side["choice"] = ("AUROC by what is chosen with the test set", auroc_by_choice)
+        if "steps" in asked or budgets(selection, labels):
+            side_by_side["steps"] = ("AUROC by training steps", auroc_by_steps)
+        for kind, (caption, function) in side_by_side.items():
+            yield Drawing(kind, f"{part}-{kind}", f"{part}: {caption}", partial(function, selection, labels))
 
     def runs(self) -> Iterator[Drawing]:
         """Single runs: the scores and the training of each method."""
         for record in self._runs():
-            yield self._of_run("scores", record, partial(score_histogram, record, self.arrays))
+            yield self._of_run("histogram", record, partial(score_histogram, record, self.arrays))
             untraced = bool(record.epochs) and not record.traced
             lacks = "the test AUROC: not traced; bench run --trace makes a trace" if untraced else ""
             yield self._of_run("training", record, partial(training_curves, record), lacks)
@@ -74,10 +83,11 @@ class Gallery:
     def images(self, dataset: PreparedDataset) -> Iterator[Drawing]:
         """Images of the dataset that the records were made on, and what single runs make of them."""
         draw = partial(sample_sheet, self.selection, dataset)
-        yield Drawing(f"{self.part}-samples", f"{self.part}: images of each class", draw)
+        yield Drawing("samples", f"{self.part}-samples", f"{self.part}: images of each class", draw)
+        of_a_run = {"extremes": extremes, "mistakes": mistakes, "reconstructions": reconstructions}
         for record in self._runs():
-            yield self._of_run("extremes", record, partial(extremes, record, self.arrays, dataset))
-            yield self._of_run("reconstructions", record, partial(reconstructions, record, self.arrays, dataset))
+            for kind, function in of_a_run.items():
+                yield self._of_run(kind, record, partial(function, record, self.arrays, dataset))
 
     def _runs(self) -> Iterator[Record]:
         """The run of each label on the class whose seed is the first."""
@@ -85,10 +95,10 @@ class Gallery:
             runs = done_runs(self.selection.records, self.labels)[self.normal_class]
             yield from (runs[label][min(runs[label])] for label in self.labels if runs[label])
 
-    def _of_run(self, what: str, record: Record, draw: Callable[[], Figure], lacks: str = "") -> Drawing:
+    def _of_run(self, kind: str, record: Record, draw: Callable[[], Figure], lacks: str = "") -> Drawing:
         job = record.job
-        name = f"{self.part}-{what}-{job.label}-{job.normal_class}-seed{job.seed}"
-        return Drawing(name, f"{self.part}: {what} of {run_name(record)}", draw, lacks)
+        name = f"{self.part}-{kind}-{job.label}-{job.normal_class}-seed{job.seed}"
+        return Drawing(kind, name, f"{self.part}: {kind} of {run_name(record)}", draw, lacks)
 
 
 def first_class(selection: Selection) -> str | None:

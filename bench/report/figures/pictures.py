@@ -1,9 +1,9 @@
-"""Records and their datasets to figures that show images: samples, the extremes of a run, and its reconstructions."""
+"""Records and their datasets to figures that show images: samples; extremes, mistakes and reconstructions of a run."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -63,30 +63,25 @@ def extremes(record: Record, arrays: Callable[[Record], Arrays], dataset: Prepar
     stored = arrays(record)
     ascending = np.argsort(stored["scores"], kind="stable")
     count = min(COLUMNS, len(ascending) // 2)  # no image is in both rows
-    rows = {"most anomalous": (ascending[::-1][:count], 0), "most normal": (ascending[:count], 1)}
-    wrong = any((stored["labels"][shown] == strange).any() for shown, strange in rows.values())
-    title = run_title(record, "; ranks of the scores" if ranked(stored) else "", width=PAGE)
-    side = (PAGE - 2 * MARGIN + GAP) / COLUMNS - GAP
-    width, height = _size(dataset.images, side)
-    step = 2.6 * LINE + height  # a heading, the images and their scores
-    above = MARGIN + LINE * (title.count("\n") + 1.5)
-    figure, axes = _sheet(above + len(rows) * step + wrong * LINE)
-    axes.text(PAGE / 2, MARGIN, title, ha="center", va="top")
-    score = _score_text(stored["scores"])
-    for row, (heading, (shown, strange)) in enumerate(rows.items()):
-        y = above + row * step
-        axes.text(MARGIN, y, heading, va="top")
-        for column, place in enumerate(shown):
-            x, top = MARGIN + column * (side + GAP) + (side - width) / 2, y + 1.2 * LINE
-            _draw(axes, dataset.images[stored["indices"][place]], x, top, width, height)
-            axes.text(x + width / 2, top + height + 2 * FRAME, score(stored["scores"][place]), ha="center", va="top")
-            if stored["labels"][place] == strange:
-                _frame(axes, x, top, width, height)
-    if wrong:
-        y = above + len(rows) * step
-        _frame(axes, MARGIN, y, LINE / 2, LINE / 2)
-        axes.text(MARGIN + LINE, y + LINE / 4, FRAMED, va="center")
-    return figure
+    highest, lowest = ascending[::-1][:count], ascending[:count]
+    wrong = {*highest[stored["labels"][highest] == 0], *lowest[stored["labels"][lowest] == 1]}
+    return _with_scores(record, stored, dataset, {"most anomalous": highest, "most normal": lowest}, wrong)
+
+
+@STYLE
+def mistakes(record: Record, arrays: Callable[[Record], Arrays], dataset: PreparedDataset) -> Figure:
+    """The worst mistakes of one run: the anomalies that it scored lowest, and the normal images that it scored highest.
+
+    The worst comes first. Whatever the AUROC, each row shows as many as there are, ten at most.
+    """
+    stored = arrays(record)
+    ascending = np.argsort(stored["scores"], kind="stable")
+    anomalous = stored["labels"][ascending] == 1
+    rows = {
+        "anomalies scored lowest": ascending[anomalous][:COLUMNS],
+        "normal images scored highest": ascending[~anomalous][::-1][:COLUMNS],
+    }
+    return _with_scores(record, stored, dataset, rows)
 
 
 @STYLE
@@ -124,6 +119,38 @@ def reconstructions(record: Record, arrays: Callable[[Record], Arrays], dataset:
             axes.text(x + side / 2, middles[2], score(stored["scores"][places[number]]), ha="center", va="center")
             x += side + GAP
         x += 2 * GAP
+    return figure
+
+
+def _with_scores(
+    record: Record,
+    stored: Arrays,
+    dataset: PreparedDataset,
+    rows: Mapping[str, NDArray[np.intp]],
+    framed: Collection[np.intp] = (),
+) -> Figure:
+    """Rows of test images over their scores (or ranks), each under its heading, some of them framed."""
+    title = run_title(record, "; ranks of the scores" if ranked(stored) else "", width=PAGE)
+    side = (PAGE - 2 * MARGIN + GAP) / COLUMNS - GAP
+    width, height = _size(dataset.images, side)
+    step = 2.6 * LINE + height  # a heading, the images and their scores
+    above = MARGIN + LINE * (title.count("\n") + 1.5)
+    figure, axes = _sheet(above + len(rows) * step + bool(framed) * LINE)
+    axes.text(PAGE / 2, MARGIN, title, ha="center", va="top")
+    score = _score_text(stored["scores"])
+    for row, (heading, shown) in enumerate(rows.items()):
+        y = above + row * step
+        axes.text(MARGIN, y, heading, va="top")
+        for column, place in enumerate(shown):
+            x, top = MARGIN + column * (side + GAP) + (side - width) / 2, y + 1.2 * LINE
+            _draw(axes, dataset.images[stored["indices"][place]], x, top, width, height)
+            axes.text(x + width / 2, top + height + 2 * FRAME, score(stored["scores"][place]), ha="center", va="top")
+            if place in framed:
+                _frame(axes, x, top, width, height)
+    if framed:
+        y = above + len(rows) * step
+        _frame(axes, MARGIN, y, LINE / 2, LINE / 2)
+        axes.text(MARGIN + LINE, y + LINE / 4, FRAMED, va="center")
     return figure
 
 

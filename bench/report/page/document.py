@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 from bench.errors import BenchError, warn
 from bench.record import Record
 from bench.report.claims import Claim, claims
-from bench.report.figures.gallery import Drawing, Gallery, first_class
+from bench.report.figures.gallery import RANKS, Drawing, Gallery, first_class
 from bench.report.figures.ranks import critical_difference
 from bench.report.figures.style import COLUMN, svg
 from bench.report.narrowing import EVERYTHING, NoRecords, Wanted
@@ -188,7 +188,7 @@ def _section(
                 runs += _pictures([*gallery.runs(), *_images(gallery, workspace, left_out)], left_out)
     if figures != "none" and comparison is not None:
         draw = partial(critical_difference, comparison)
-        ranks = Drawing(f"{name}-critical-difference", "mean ranks and critical difference", draw)
+        ranks = Drawing(RANKS, f"{name}-{RANKS}", "mean ranks and critical difference", draw)
         overview += _pictures([ranks], left_out)
     return Section(name, table, latex.environment(table), comparison, reason, overview, runs, left_out)
 
