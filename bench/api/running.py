@@ -26,8 +26,6 @@ from bench.workspace import open_workspace
 if TYPE_CHECKING:
     from bench.execution.run import Rerun, Result
 
-NO_OVERRIDES: Mapping[str, Value] = {}
-
 
 def run(
     suite: str | None = None,
@@ -40,12 +38,13 @@ def run(
     profile: str | None = None,
     max_train: int | None = None,
     precision: Precision = "fp32",
-    parameters: Mapping[str, Value] = NO_OVERRIDES,
+    parameters: Mapping[str, Value] | None = None,
     trace: bool = False,
     rerun: Rerun = "missing",
     workers: int | None = None,
     device: str = "auto",
     jobs_per_gpu: JobsPerGpu = "auto",
+    graphs: bool = True,
     executor: Kind = "local",
     address: str | None = None,
     timeout: float | None = None,
@@ -78,7 +77,7 @@ def run(
         profile=profile,
         max_train=max_train,
         precision=precision,
-        overrides=words.overrides(parameters),
+        overrides=words.overrides(parameters or {}),
     )
     jobs = expand(request, workspace)
     with open_executor(executor, address, device, workers, jobs_per_gpu) as places:
@@ -89,7 +88,9 @@ def run(
         for error in planned.unreadable:
             warn(error)
         seconds = math.inf if max_hours is None else 3600 * max_hours
-        options = execution.Options(timeout=timeout, memory=memory, max_seconds=seconds, trace=trace, rerun=rerun)
+        options = execution.Options(
+            timeout=timeout, memory=memory, max_seconds=seconds, trace=trace, graphs=graphs, rerun=rerun
+        )
         title = suite or dataset or ""
         result = execute(title, planned, workspace, places, options, "nothing" if quiet else "progress")
     _tell(result)
