@@ -10,13 +10,13 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from cli import python_prints
+from pages import blocks
 
 from bench.record import Record
 from bench.store import Store
@@ -104,12 +104,6 @@ def test_a_method_in_a_package_of_its_own_is_installed_checked_run_and_removed(m
 
 # ---------------------------------------------------------------------------------------------------------------------
 # docs/plugins.md
-
-
-def blocks(page: str) -> Iterator[tuple[str, str]]:
-    """The language and the text of each block of code, in order."""
-    for found in re.finditer(r"^```(\w+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
-        yield found[1], found[2]
 
 
 def follow(page: str, machine: Machine) -> dict[str, str]:

@@ -27,7 +27,7 @@ from bench.execution.progress import Board
 from bench.execution.screens import console, display
 from bench.execution.slots import require_device
 from bench.fingerprint import source_fingerprint
-from bench.method import Epoch, Images, Method, ignore_epoch
+from bench.method import Epoch, Images, Method, ignore_epoch, require_images
 from bench.provenance import environment
 from bench.randomness import derive_seed
 from bench.specs import Spec, parse_spec
@@ -139,8 +139,8 @@ def fit(
     if isinstance(images, str | Path):
         normal = training_pictures(Path(images), size or SIZE).images
     else:
+        require_images(images)
         normal = images if size is None else in_shape(images, Shape(size, size))
-        normal = in_shape(normal, Shape(*normal.shape[1:3]))
     normal = _at_most(normal, max_train or workspace.config.profile_named(chosen).max_train, seed)
     card = _card(resolved, chosen, seed, normal, workspace)
     folder = Path(tempfile.mkdtemp(prefix="bench-model-"))

@@ -26,8 +26,6 @@ from bench.workspace import open_workspace
 if TYPE_CHECKING:
     from bench.execution.run import Rerun, Result
 
-NO_OVERRIDES: Mapping[str, Value] = {}
-
 
 def run(
     suite: str | None = None,
@@ -43,12 +41,13 @@ def run(
     contamination: float | Sequence[float] = (),
     corruption: Names = (),
     precision: Precision = "fp32",
-    parameters: Mapping[str, Value] = NO_OVERRIDES,
+    parameters: Mapping[str, Value] | None = None,
     trace: bool = False,
     rerun: Rerun = "missing",
     workers: int | None = None,
     device: str = "auto",
     jobs_per_gpu: JobsPerGpu = "auto",
+    graphs: bool = True,
     executor: Kind = "local",
     address: str | None = None,
     timeout: float | None = None,
@@ -86,7 +85,7 @@ def run(
         contamination=words.several_or_none(contamination),
         corruption=[str(spec) for spec in parse_specs(words.names(corruption) or "")],
         precision=precision,
-        overrides=words.overrides(parameters),
+        overrides=words.overrides(parameters or {}),
     )
     jobs = expand(request, workspace)
     with open_executor(executor, address, device, workers, jobs_per_gpu) as places:
@@ -97,7 +96,7 @@ def run(
         for error in planned.unreadable:
             warn(error)
         seconds = math.inf if max_hours is None else 3600 * max_hours
-        options = execution.Options(timeout=timeout, memory=memory, max_seconds=seconds, trace=trace)
+        options = execution.Options(timeout=timeout, memory=memory, max_seconds=seconds, trace=trace, graphs=graphs)
         title = suite or dataset or ""
         result = execute(title, planned, workspace, places, options, "nothing" if quiet else "progress")
     _tell(result)
