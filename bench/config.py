@@ -136,7 +136,12 @@ def load_config(file: Path | None = None) -> Config:
 
     Raises BenchError that names the file and line of an unknown key or an unusable value.
     """
-    return Config.model_validate(merged(_read(layer) for layer in layer_files(file)))
+    return Config.model_validate(merged_config(file))
+
+
+def merged_config(file: Path | None = None) -> dict[str, Any]:
+    """What the layers say together, as a bench.toml would. Raises BenchError as ``load_config`` does."""
+    return merged(_read(layer) for layer in layer_files(file))
 
 
 def data_folder(option: Path | None, config: Config) -> Path:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from bench.config import Config, data_folder, load_config
+from bench.config import Config, Plugins, data_folder, load_config
 from bench.dataset import Dataset, PreparedDataset, prepare
 from bench.errors import PluginUnavailable, unknown
 from bench.registry import Registry
@@ -43,6 +44,13 @@ class Workspace:
         counts = steps > 0 and any(each.name == "min_steps" for each in declared)
         return {"min_steps": steps, **settings} if counts else settings
 
+    def with_plugins(self, methods: Sequence[Path] = (), datasets: Sequence[Path] = ()) -> Workspace:
+        """The workspace with further folders of plugins. A kept copy goes before what else has its name."""
+        named = self.config.plugins
+        plugins = Plugins(methods=[*named.methods, *map(str, methods)], datasets=[*named.datasets, *map(str, datasets)])
+        config = self.config.model_copy(update={"plugins": plugins})
+        return Workspace(config, self.data, self.results, *_registries(config))
+
     def source(self, spec: Spec) -> Dataset:
         """The dataset plugin of a spec, which reads and fetches the original files."""
         built: Dataset = self.datasets.build(spec)
@@ -52,15 +60,16 @@ class Workspace:
 def open_workspace(config_file: Path | None = None, data: Path | None = None, results: Path | None = None) -> Workspace:
     """The workspace for a command's options. Nothing is read but bench.toml and the plugins' source."""
     config = load_config(config_file)
-    workspace = Workspace(
-        config=config,
-        data=data_folder(data, config),
-        results=results if results is not None else Path(config.results),
-        methods=Registry("method", [Path(folder) for folder in config.plugins.methods]),
-        datasets=Registry("dataset", [Path(folder) for folder in config.plugins.datasets]),
-    )
+    chosen = results if results is not None else Path(config.results)
+    workspace = Workspace(config, data_folder(data, config), chosen, *_registries(config))
     _check_names(workspace)
     return workspace
+
+
+def _registries(config: Config) -> tuple[Registry, Registry]:
+    """Of methods and of datasets."""
+    methods, datasets = (map(Path, folders) for folders in (config.plugins.methods, config.plugins.datasets))
+    return Registry("method", list(methods)), Registry("dataset", list(datasets))
 
 
 def _check_names(workspace: Workspace) -> None:

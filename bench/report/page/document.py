@@ -21,12 +21,13 @@ from bench.report.figures.gallery import Drawing, Gallery, first_class
 from bench.report.figures.ranks import critical_difference
 from bench.report.figures.style import COLUMN, svg
 from bench.report.page.account import Account, account
-from bench.report.request import NoRecords, currency, recorded_dataset, score_reader, selections, table_of
+from bench.report.request import NoRecords, currency, recorded_dataset, results_of, score_reader, selections, table_of
 from bench.report.selection import Selection, setting_of
 from bench.report.statistics.ranking import Ranking, blocks, rank_methods
 from bench.report.tables import latex
 from bench.report.tables.markup import templates
 from bench.report.tables.table import Table, ordered
+from bench.sources import Code, Sources, strangers
 from bench.version import VERSION
 from bench.workspace import Workspace
 
@@ -86,6 +87,8 @@ class Page:
     seeds: Sequence[int]
     command: str
     """What makes this page from the same records."""
+    codes: Sequence[Code]
+    """The plugins that are no part of the harness."""
 
     def html(self, tolerance: float) -> str:
         """The page as one HTML file. A claim is reproduced where it differs by no more than ``tolerance``."""
@@ -128,6 +131,7 @@ def page(
         profiles=sorted({job.profile for job in jobs}),
         seeds=sorted({job.seed for job in jobs}),
         command=command,
+        codes=strangers(within, workspace.methods, workspace.datasets, Sources(results_of(within[0], workspace))),
     )
 
 
