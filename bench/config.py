@@ -208,6 +208,11 @@ def load_config(file: Path | None = None) -> Config:
     return config
 
 
+def merged_config(file: Path | None = None) -> dict[str, Any]:
+    """What the layers say together, as a bench.toml would, tables that cannot be used included."""
+    return merged(_read(layer, {}) for layer in layer_files(file))
+
+
 def data_folder(option: Path | None, config: Config) -> Path:
     """Where datasets lie: the option, else $BENCH_DATA, else bench.toml, else the user's cache folder."""
     if option is not None:

@@ -12,8 +12,8 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.imports import closure
-from bench.registry import Plugin, package_folders
+from bench.imports import Roots, closure, modules
+from bench.registry import EXTRA, Plugin, package_folders
 
 WITHOUT_NUMBERS = (
     "bench",
@@ -50,7 +50,38 @@ def source_files(plugin: Plugin) -> list[Path]:
     """A plugin's file, and those of the harness and of shared parts that it imports; none for one that has no file."""
     if plugin.file is None:
         return []
-    return [plugin.file, *closure(plugin.file, plugin.module, _harness(), WITHOUT_NUMBERS)]
+    return [plugin.file, *closure(plugin.file, plugin.module, _roots(plugin), WITHOUT_NUMBERS)]
+
+
+def own_files(plugin: Plugin) -> dict[Path, str]:
+    """Those of a plugin's files that are no part of the harness, with their dotted names, and what importing them runs.
+
+    None for a plugin of the harness, and for one that has no file.
+    """
+    if plugin.file is None or _is_harness(plugin.module):
+        return {}
+    run = {plugin.file: plugin.module, **_packages_around(plugin.file, plugin.module)}
+    found = [modules(file, name, _roots(plugin), WITHOUT_NUMBERS) for file, name in run.items()]
+    return {file: name for each in (run, *found) for file, name in each.items() if not _is_harness(name)}
+
+
+def _packages_around(file: Path, module: str) -> dict[Path, str]:
+    """The files of the packages that a module lies in, which run before it, with their dotted names."""
+    packages = module.split(".")[:-1] if not module.startswith(EXTRA) else []  # those of folders are made up
+    above = zip(reversed(packages), file.parents, strict=False)
+    names = [".".join(packages[: len(packages) - depth]) for depth in range(len(packages))]
+    inits = [folder / "__init__.py" for _, folder in above]
+    return {init: name for init, name in zip(inits, names, strict=True) if init.is_file()}
+
+
+def _is_harness(module: str) -> bool:
+    return module.partition(".")[0] == "bench"
+
+
+def _roots(plugin: Plugin) -> Roots:
+    """Where code lies that is followed: the harness, and of a kept copy all that is kept with it."""
+    beside = {entry.stem: [entry] for entry in plugin.code.iterdir()} if plugin.code else {}
+    return {**_harness(), **beside}
 
 
 @functools.cache

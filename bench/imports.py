@@ -39,14 +39,19 @@ def absolute(nodes: Iterable[ast.AST]) -> list[str]:
 
 
 def closure(file: Path, module: str, roots: Roots, without: Iterable[str] = ()) -> list[Path]:
-    """The files of what a file imports, directly or through others, in order of their names; not the file itself.
+    """The files of what a file imports, directly or through others, in order of their names: those of ``modules``."""
+    return sorted(modules(file, module, roots, without), key=lambda part: (part.name, str(part)))
+
+
+def modules(file: Path, module: str, roots: Roots, without: Iterable[str] = ()) -> dict[Path, str]:
+    """The files of what a file imports, directly or through others, with their dotted names; not the file itself.
 
     Followed are the packages of ``roots``, the file's own top-level package, and whatever lies outside the folders of
     installed libraries. ``without`` are modules that are neither counted nor followed.
     """
     left_out = set(without)
     own = {**_own_root(file, module), **roots}
-    found: dict[Path, None] = {}
+    found: dict[Path, str] = {}
     waiting = [(file, module)]
     while waiting:
         importer, name = waiting.pop()
@@ -55,14 +60,14 @@ def closure(file: Path, module: str, roots: Roots, without: Iterable[str] = ()) 
                 continue
             for part, part_name in _files(each, own):
                 if part != file and part not in found and part_name not in left_out:
-                    found[part] = None
+                    found[part] = part_name
                     waiting.append((part, part_name))
-    return sorted(found, key=lambda part: (part.name, str(part)))
+    return found
 
 
 def _own_root(file: Path, module: str) -> Roots:
     """The top-level package of the file, by its dotted name, and by that of its folder."""
-    *packages, _ = module.split(".")
+    packages = module.split(".")[: None if file.name == "__init__.py" else -1]
     if not packages:
         return {}
     top = file.parents[len(packages) - 1]

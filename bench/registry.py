@@ -3,6 +3,7 @@
 Three sources: the files in ``methods/``, ``datasets/`` and ``bench/protocols/`` of the project, entry points of
 installed packages (groups ``bench.methods``, ``bench.datasets`` and ``bench.protocols``), and extra folders that
 bench.toml names.
+One of these may hold the kept copy of a plugin (see ``bench.sources``), which goes before others of its name.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import dataclasses
 import functools
 import importlib
 import importlib.util
+import json
 import sys
 import types
 import typing
@@ -31,6 +33,8 @@ Kind = Literal["method", "dataset", "protocol"]
 
 EXTRA = "bench_extra_"
 """Start of the package names that the folders named in bench.toml are imported under."""
+KEPT = "plugin.json"
+"""Name of the file that tells, in a folder that holds the kept copy of a plugin, which one it is."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,10 +49,12 @@ class Plugin:
     summary: str = ""
     problem: str = ""
     """Why it cannot be used; empty where nothing speaks against it."""
+    code: Path | None = None
+    """Of a kept copy, the folder that Python imports it from."""
 
 
 class Registry:
-    """All plugins of one kind. Raises BenchError when two share a name."""
+    """All plugins of one kind. Raises BenchError when two share a name; of kept copies the last one counts."""
 
     def __init__(self, kind: Kind, folders: Sequence[Path] = ()) -> None:
         self.kind = kind
@@ -60,9 +66,12 @@ class Registry:
         for folder in folders:
             if not folder.is_dir():
                 raise BenchError(f"plugin folder {folder} does not exist (bench.toml: plugins.{kind}s)")
-            self._add_folder(folder, f"{EXTRA}{kind}s_{derive_seed(str(folder.resolve())):x}")
+            if not (folder / KEPT).is_file():
+                self._add_folder(folder, _extra_package(kind, folder))
         for point in entry_points(group=f"bench.{kind}s"):
             self._add(_from_entry_point(kind, point))
+        for copy in (kept_plugin(folder) for folder in folders if (folder / KEPT).is_file()):
+            self.plugins |= {copy.name: copy} if copy.kind == kind else {}
 
     def names(self) -> list[str]:
         return sorted(self.plugins)
@@ -145,25 +154,44 @@ class Field:
         return _described(self.type)
 
 
+def kept_plugin(folder: Path) -> Plugin:
+    """The plugin whose kept copy a folder holds. Raises BenchError where it holds none."""
+    try:
+        facts = json.loads((folder / KEPT).read_text(encoding="utf-8"))
+        kind, name, module, code = facts["kind"], facts["name"], facts["module"], folder / "code"
+        file = code / facts["file"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BenchError(f"{folder / KEPT} tells of no plugin: {error!r}; restore or remove the folder") from error
+    within = module or f"{_extra_package(kind, file.parent)}.{file.stem}"
+    return _from_file(kind, file, within, f"kept in {folder}", name, code)
+
+
 def package_folders(package: str) -> list[Path]:
     """Where the modules of a package lie; nothing of it is run."""
     spec = importlib.util.find_spec(package)
     return [Path(p) for p in spec.submodule_search_locations or ()] if spec else []
 
 
-def _from_file(kind: Kind, file: Path, module: str, source: str, name: str | None = None) -> Plugin:
+def _extra_package(kind: Kind, folder: Path) -> str:
+    return f"{EXTRA}{kind}s_{derive_seed(str(folder.resolve())):x}"
+
+
+def _from_file(
+    kind: Kind, file: Path, module: str, source: str, name: str | None = None, code: Path | None = None
+) -> Plugin:
     summary = problem = ""
     try:
         tree = ast.parse(file.read_bytes(), filename=str(file))
         summary = (ast.get_docstring(tree) or "").partition("\n")[0]
         tops = dict.fromkeys(name.partition(".")[0] for name in absolute(tree.body))
-        absent = [top for top in tops if not _importable(top)]
+        beside = {entry.stem for entry in code.iterdir()} if code else set()
+        absent = [top for top in tops if not (top in beside or _importable(top))]
         if absent:
             problem = f"needs {', '.join(absent)}, which cannot be imported"
     except (SyntaxError, ValueError, OSError) as error:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
         problem = f"{type(error).__name__}: {error.msg if isinstance(error, SyntaxError) else error}{line}"
-    return Plugin(kind, name or file.stem, module, file, source, summary, problem)
+    return Plugin(kind, name or file.stem, module, file, source, summary, problem, code)
 
 
 def _from_entry_point(kind: Kind, point: EntryPoint) -> Plugin:
@@ -203,12 +231,26 @@ def _load(plugin: Plugin) -> type[Any]:
 
 
 def _import(plugin: Plugin) -> ModuleType:
+    if plugin.code is not None:
+        _put_first(plugin.code)
     package, _, _ = plugin.module.rpartition(".")
     if package.startswith(EXTRA):
         assert plugin.file is not None
         parent = sys.modules.setdefault(package, ModuleType(package))
         parent.__path__ = [str(plugin.file.parent)]
     return importlib.import_module(plugin.module)
+
+
+def _put_first(code: Path) -> None:
+    """Have Python find there what a kept copy imports, though a module of that name was imported from elsewhere."""
+    sys.dont_write_bytecode = True  # it stays as it is
+    sys.path[:] = [str(code), *(place for place in sys.path if place != str(code))]
+    names = {entry.stem for entry in code.iterdir()}
+    for name in [name for name in sys.modules if name.partition(".")[0] in names]:
+        places = [getattr(sys.modules[name], "__file__", None), *getattr(sys.modules[name], "__path__", ())]
+        if not any(Path(place).is_relative_to(code) for place in places if place):
+            del sys.modules[name]
+    importlib.invalidate_caches()
 
 
 def _declared(plugin: Plugin, module: ModuleType) -> type[Any]:

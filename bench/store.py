@@ -115,6 +115,12 @@ class Store:
         """Where the per-image arrays of a record are."""
         return _scores_path(self.path(record.job), record)
 
+    def files(self, record: Record) -> list[Path]:
+        """The files that hold a record and its scores: two loose ones, of a failed job one, or the archive."""
+        if archive := self.archive(record.job):
+            return [archive.path]
+        return [path for path in (self.path(record.job), self.scores_path(record)) if path.is_file()]
+
     def scores(self, record: Record) -> Arrays:
         """The per-image arrays of a record; of a packed one, its ranks for scores (see ``Archive.ranks``).
 

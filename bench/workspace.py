@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from bench.config import Config, data_folder, load_config
+from bench.config import Config, Plugins, data_folder, load_config
 from bench.dataset import Dataset, PreparedDataset, prepare
 from bench.errors import PluginUnavailable, unknown
 from bench.protocol import Protocol, open_protocol
@@ -49,6 +50,17 @@ class Workspace:
         """The protocol of a spec. Raises BenchError with the nearest names where there is none."""
         return open_protocol(text, self.protocols)
 
+    def with_plugins(self, methods: Sequence[Path] = (), datasets: Sequence[Path] = ()) -> Workspace:
+        """The workspace with further folders of plugins. A kept copy goes before what else has its name."""
+        named = self.config.plugins
+        plugins = Plugins(
+            methods=[*named.methods, *map(str, methods)],
+            datasets=[*named.datasets, *map(str, datasets)],
+            protocols=named.protocols,
+        )
+        config = self.config.model_copy(update={"plugins": plugins})
+        return Workspace(config, self.data, self.results, *_registries(config))
+
     def source(self, spec: Spec) -> Dataset:
         """The dataset plugin of a spec, which reads and fetches the original files."""
         built: Dataset = self.datasets.build(spec)
@@ -58,16 +70,20 @@ class Workspace:
 def open_workspace(config_file: Path | None = None, data: Path | None = None, results: Path | None = None) -> Workspace:
     """The workspace for a command's options. Nothing is read but bench.toml and the plugins' source."""
     config = load_config(config_file)
-    workspace = Workspace(
-        config=config,
-        data=data_folder(data, config),
-        results=results if results is not None else Path(config.results),
-        methods=Registry("method", [Path(folder) for folder in config.plugins.methods]),
-        datasets=Registry("dataset", [Path(folder) for folder in config.plugins.datasets]),
-        protocols=Registry("protocol", [Path(folder) for folder in config.plugins.protocols]),
-    )
+    chosen = results if results is not None else Path(config.results)
+    workspace = Workspace(config, data_folder(data, config), chosen, *_registries(config))
     _check_names(workspace)
     return workspace
+
+
+def _registries(config: Config) -> tuple[Registry, Registry, Registry]:
+    """Of methods, of datasets and of protocols."""
+    named = config.plugins
+    return (
+        Registry("method", list(map(Path, named.methods))),
+        Registry("dataset", list(map(Path, named.datasets))),
+        Registry("protocol", list(map(Path, named.protocols))),
+    )
 
 
 def _check_names(workspace: Workspace) -> None:

@@ -183,7 +183,7 @@ def test_a_packed_run_is_gone_on_with_shown_and_done_again(undisturbed: Bench, b
     assert bench.digits("ocsvm", "0", "--rerun", "all").returncode == 0
     record = next(r for r in bench.records() if (r.job.method, r.job.normal_class, r.job.seed) == ("ocsvm", "0", 0))
     assert bench.store.path(record.job).is_file()
-    assert "bit for bit" in bench("rerun", record.job.key).stdout
+    assert "bit for bit" in bench("reproduce", record.job.key).stdout
     assert len(bench.records()) == 60
 
     figures_made = bench("figures", "digits", "--out", "figures")

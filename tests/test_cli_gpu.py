@@ -88,7 +88,7 @@ def test_a_job_on_a_gpu_says_where_and_how_it_was_computed(on_gpu: Bench, digits
     assert plain(*on_digits(plain, f"{TINY_AE},ocsvm", "0")).returncode == 0
     assert plain.scores() == on_gpu.scores(), "the same batches, the same weights, and a graph changes nothing"
 
-    again = on_gpu("rerun", trained.job.key[:12])
+    again = on_gpu("reproduce", trained.job.key[:12])
     assert again.returncode == 0, again.stderr
     assert "every score, bit for bit" in again.stdout
     assert "other than then" not in again.stdout, "it is done where the record was"

@@ -75,8 +75,8 @@ def test_a_folder_of_images_is_a_dataset(real: Bench) -> None:
 
 @pytest.mark.parametrize("method", ["ocsvm", "autoencoder"])
 def test_a_record_of_the_reference_run_comes_out_again(real: Bench, method: str) -> None:
-    """On any processor: exactly where another one's record is not the cause, else within what ``rerun`` allows."""
+    """On any processor: exactly where another one's record is not the cause, else within what ``reproduce`` allows."""
     records, _ = Store(REFERENCE).records()
     key = min(record.job.key for record in records if (record.job.method, record.job.dataset) == (method, "cifar100"))
-    told = real("rerun", key, "--results", str(REFERENCE), "--device", "cpu")
+    told = real("reproduce", key, "--results", str(REFERENCE), "--device", "cpu")
     assert told.returncode == 0, told.stdout + told.stderr

@@ -166,10 +166,10 @@ def test_jobs_with_a_file_of_weights_run_in_workers_and_their_records_tell_which
     assert record.parameters == {"weights": f"own.safetensors#{checksum}"}
     assert checksum in record.job.spec
     assert str(project.root) not in record.job.spec + record.job.label
-    again = bench("rerun", record.job.key)
+    again = bench("reproduce", record.job.key)
     assert FILES in again.stdout + again.stderr
     bench.environment[FILES] = str(file)
-    assert "bit for bit" in bench("rerun", record.job.key).stdout
+    assert "bit for bit" in bench("reproduce", record.job.key).stdout
 
 
 def test_the_type_is_text_for_whoever_reads_a_listing() -> None:

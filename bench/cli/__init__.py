@@ -8,6 +8,7 @@ import sys
 import typer
 
 from bench.cli import (
+    bundle,
     check,
     compare,
     data,
@@ -16,7 +17,7 @@ from bench.cli import (
     new,
     records,
     report,
-    rerun,
+    reproduce,
     run,
     stats,
     status,
@@ -37,7 +38,8 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("plan")(run.plan)
-app.command("rerun")(rerun.rerun)
+app.command("reproduce")(reproduce.reproduce)
+app.command("rerun", hidden=True)(reproduce.rerun)
 app.command("table")(table.table)
 app.command("stats")(stats.stats)
 app.command("figures")(figures.figures)
@@ -50,6 +52,7 @@ app.command("status")(status.status)
 app.command("show")(listing.show)
 app.command("export")(records.export)
 app.command("pack")(records.pack)
+app.command("bundle")(bundle.bundle)
 app.command("gc")(records.gc)
 app.command("list")(listing.list_names)
 app.command("doctor")(listing.doctor)

@@ -99,12 +99,16 @@ def gc(
 ) -> None:
     """Remove what killed runs left behind, and records that newer ones of the same job stand in for.
 
-    Archives are left as they are.
+    With them goes the kept code of plugins that no other record was made with. Archives are left as they are.
     """
+    import shutil
+    import time
+
     from bench.execution import claims
     from bench.report.request import currency
     from bench.report.selection import superseded
-    from bench.store import Store
+    from bench.sources import DATASET_SOURCE, Sources
+    from bench.store import LEFTOVER_SECONDS, Store
     from bench.workspace import open_workspace
 
     workspace = open_workspace(config, None, results)
@@ -114,6 +118,11 @@ def gc(
         warn(error)
     old = [each for each in superseded(records, currency(workspace)) if store.archive(each.job) is None]
     leftovers = [*store.leftovers(), *claims.leftovers(workspace.results)]
+    if not unreadable:  # else what those were made with cannot be told
+        gone = {record.job.key for record in old}
+        kept = [record for record in records if record.job.key not in gone]
+        needed = {each for r in kept for each in (r.job.fingerprint, r.provenance.get(DATASET_SOURCE, ""))}
+        leftovers += Sources(workspace.results).leftovers(needed, time.time() - LEFTOVER_SECONDS)
     for record in old:
         echo(f"superseded  {record.job.key[:12]}  {record.job.title}, profile {record.job.profile}")
     for leftover in leftovers:
@@ -125,5 +134,5 @@ def gc(
     for record in old:
         store.remove(record)
     for leftover in leftovers:
-        leftover.unlink(missing_ok=True)
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
     echo(f"{what} removed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench.errors import BenchError
 from bench.execution.aside import run_aside
@@ -14,6 +15,7 @@ from bench.fingerprint import source_fingerprint
 from bench.jobs import Job
 from bench.record import Record
 from bench.registry import Registry
+from bench.sources import DATASET_SOURCE, Sources
 from bench.specs import Spec, parse_spec
 from bench.workspace import Workspace
 
@@ -54,7 +56,7 @@ class Repetition:
 
 
 def again(recorded: Record, workspace: Workspace, executor: Executor, observer: Observer) -> Repetition:
-    """Do the job of a record once more, by today's code on today's data, and keep nothing of it.
+    """Do the job of a record once more, by the workspace's code on today's data, and keep nothing of it.
 
     Raises BenchError where the record has no scores, the dataset is not there, or the job does not end well today.
     """
@@ -67,6 +69,22 @@ def again(recorded: Record, workspace: Workspace, executor: Executor, observer: 
     if today.status != "done":
         raise BenchError(f"{job.title} ended as {today.status} today: {today.reason}")
     return Repetition(recorded, today)
+
+
+def with_kept_code(recorded: Record, workspace: Workspace, results: Path) -> Workspace:
+    """The workspace with the plugins of a record as they are kept in its results folder, where today's are others."""
+    sources = Sources(results)
+
+    def kept(registry: Registry, name: str, fingerprint: str) -> list[Path]:
+        today = registry.plugins.get(name)
+        if sources.find(fingerprint) is None or (today is not None and source_fingerprint(today) == fingerprint):
+            return []
+        return [sources.place(fingerprint)]
+
+    job, of_dataset = recorded.job, recorded.provenance.get(DATASET_SOURCE, "")
+    methods = kept(workspace.methods, job.method, job.fingerprint)
+    datasets = kept(workspace.datasets, parse_spec(job.dataset).name, of_dataset)
+    return workspace.with_plugins(methods, datasets) if methods or datasets else workspace
 
 
 def as_of_today(recorded: Record, workspace: Workspace) -> Job:

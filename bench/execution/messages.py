@@ -33,6 +33,8 @@ class Task:
     """Bytes that the worker with all its processes may hold in main memory."""
     gpu_memory: float | None = None
     """Bytes of a GPU that its method says it needs."""
+    dataset_source: str = ""
+    """Fingerprint of the dataset's plugin, where that is no part of the harness."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from bench.jobs import Job
 from bench.method import Epoch, Method
 from bench.provenance import command
 from bench.record import Record
+from bench.sources import DATASET_SOURCE, Sources
 from bench.specs import parse_spec
 from bench.store import Store
 from bench.workspace import Workspace
@@ -108,14 +109,13 @@ def plan(jobs: Sequence[Job], workspace: Workspace, device: str, rerun: Rerun = 
 
 
 def prepare(planned: Plan, workspace: Workspace, options: Options) -> list[Task]:
-    """A task for each pending job, in order.
+    """A task for each pending job, in order. The source of plugins that are no part of the harness is kept.
 
     Raises BenchError where a dataset was altered or the results folder cannot be written, before anything is computed.
     """
-    tasks = _tasks(planned, workspace, options)
-    if tasks:
+    if planned.pending:
         Store(workspace.results).require_writable()
-    return tasks
+    return _tasks(planned, workspace, options)
 
 
 def run(
@@ -189,7 +189,7 @@ class _Recorder:
 
     def ended(self, task: Task, outcome: Outcome, attempts: list[dict[str, Any]]) -> None:
         key = task.job.key
-        record = _record(task.job, outcome, attempts, self._began.get(key, _now()), self._planned)
+        record = _record(task, outcome, attempts, self._began.get(key, _now()), self._planned)
         self._store.put(record, outcome.arrays)
         self._claims.release(task.job)
         self._keep(record)
@@ -245,6 +245,7 @@ def _tasks(planned: Plan, workspace: Workspace, options: Options) -> list[Task]:
         prepared = workspace.dataset(parse_spec(spec))
         datasets.verify(prepared)
         folders[spec] = prepared.folder
+    sources = _kept_sources(planned, workspace)
     limits = {spec: _limits(spec, workspace, options) for spec in dict.fromkeys(job.spec for job in planned.pending)}
     return [
         Task(
@@ -258,9 +259,22 @@ def _tasks(planned: Plan, workspace: Workspace, options: Options) -> list[Task]:
             timeout=limits[job.spec].timeout,
             memory=limits[job.spec].memory,
             gpu_memory=limits[job.spec].gpu_memory,
+            dataset_source=sources[job.dataset],
         )
         for job in planned.pending
     ]
+
+
+def _kept_sources(planned: Plan, workspace: Workspace) -> dict[str, str]:
+    """Keep the source of each plugin of the pending jobs; the fingerprints of the datasets' by their specs."""
+    sources = Sources(workspace.results)
+    try:
+        for name in dict.fromkeys(job.method for job in planned.pending):
+            sources.keep(workspace.methods.find(name))
+        specs = dict.fromkeys(job.dataset for job in planned.pending)
+        return {spec: sources.keep(workspace.datasets.find(parse_spec(spec).name)) for spec in specs}
+    except OSError as error:
+        raise Store(workspace.results).refusal(error) from error
 
 
 def _device_of(job: Job, workspace: Workspace, device: str) -> str:
@@ -302,9 +316,9 @@ def _limits(text: str, workspace: Workspace, options: Options) -> _Limits:
     )
 
 
-def _record(job: Job, outcome: Outcome, attempts: list[dict[str, Any]], began: str, planned: Plan) -> Record:
+def _record(task: Task, outcome: Outcome, attempts: list[dict[str, Any]], began: str, planned: Plan) -> Record:
     return Record(
-        job=job,
+        job=task.job,
         status=outcome.status,
         split=outcome.split,
         metrics=outcome.metrics,
@@ -318,7 +332,8 @@ def _record(job: Job, outcome: Outcome, attempts: list[dict[str, Any]], began: s
         attempts=attempts,
         provenance={
             **outcome.provenance,
-            EXPECTED: planned.expected.get(job.key),
+            **({DATASET_SOURCE: task.dataset_source} if task.dataset_source else {}),
+            EXPECTED: planned.expected.get(task.job.key),
             "command": list(planned.command),
             "started": began,
             "ended": _now(),

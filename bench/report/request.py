@@ -37,6 +37,11 @@ def find_record(prefix: str, workspace: Workspace) -> Record:
     return own.find(prefix)
 
 
+def results_of(record: Record, workspace: Workspace) -> Path:
+    """The folder of a record that was found: that of one's own runs, or else of the reference run."""
+    return workspace.results if Store(workspace.results).holds(record.job) else REFERENCE
+
+
 def read_records(workspace: Workspace) -> list[Record]:
     """The records in the results folder, else those of the reference run; what cannot be read is named on stderr."""
     records, unreadable = Store(workspace.results).records()

@@ -22,13 +22,14 @@ from bench.report.figures.ranks import critical_difference
 from bench.report.figures.style import COLUMN, svg
 from bench.report.narrowing import EVERYTHING, NoRecords, Wanted
 from bench.report.page.account import Account, account
-from bench.report.request import currency, recorded_dataset, score_reader, selections, table_of
+from bench.report.request import currency, recorded_dataset, results_of, score_reader, selections, table_of
 from bench.report.selection import Selection, renamed, setting_of
 from bench.report.statistics.ranking import Ranking, blocks, rank_methods
 from bench.report.tables import latex
 from bench.report.tables.markup import templates
 from bench.report.tables.published import of_table
 from bench.report.tables.table import Table, ordered
+from bench.sources import Code, Sources, strangers
 from bench.version import VERSION
 from bench.workspace import Workspace
 
@@ -88,6 +89,8 @@ class Page:
     seeds: Sequence[int]
     command: str
     """What makes this page from the same records."""
+    codes: Sequence[Code]
+    """The plugins that are no part of the harness."""
 
     def html(self, tolerance: float) -> str:
         """The page as one HTML file. A claim is reproduced where it differs by no more than ``tolerance``."""
@@ -133,6 +136,7 @@ def page(
         profiles=sorted({job.profile for job in jobs}),
         seeds=sorted({job.seed for job in jobs}),
         command=command,
+        codes=strangers(within, workspace.methods, workspace.datasets, Sources(results_of(within[0], workspace))),
     )
 
 

@@ -1,4 +1,4 @@
-"""``bench rerun`` on records of a real run."""
+"""``bench reproduce`` on records of a real run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_record_comes_out_again_bit_for_bit_and_nothing_is_written(undisturbed
     shutil.copytree(undisturbed.store.folder, bench.store.folder)
     for record in {each.job.method: each for each in bench.records()}.values():
         before = sorted(bench.folder.rglob("*"))
-        told = bench("rerun", record.job.key[:10])
+        told = bench("reproduce", record.job.key[:10])
         assert told.returncode == 0, told.stderr
         assert record.job.title in told.stdout
         assert told.stdout.count(repr(record.metrics["auroc"])) == 2
@@ -41,20 +41,20 @@ def test_a_record_that_does_not_come_out_again_is_told_apart(undisturbed: Bench,
     auroc = record.metrics["auroc"] - 0.004
 
     altered(bench, record, metrics={**record.metrics, "auroc": auroc}, scores_sha256="0" * 64)
-    told = bench("rerun", record.job.key)
+    told = bench("reproduce", record.job.key)
     assert told.returncode == 1
     assert "AUROC differs by +0.004000: asked is the same, bit for bit" in told.stdout
 
     elsewhere = {**record.provenance, "cpu": "Another", "libraries": {**record.provenance["libraries"], "numpy": "1.0"}}
     altered(bench, record, metrics={**record.metrics, "auroc": auroc}, scores_sha256="0" * 64, provenance=elsewhere)
-    told = bench("rerun", record.job.key)
+    told = bench("reproduce", record.job.key)
     assert told.returncode == 0, told.stdout
     assert "the record's was Another" in told.stdout
     assert f"numpy {record.provenance['libraries']['numpy']} for 1.0" in told.stdout
     assert "AUROC differs by +0.004000: within 0.005" in told.stdout
 
     altered(bench, record, metrics={**record.metrics, "auroc": auroc - 0.004}, provenance=elsewhere)
-    told = bench("rerun", record.job.key)
+    told = bench("reproduce", record.job.key)
     assert told.returncode == 1
     assert "AUROC differs by +0.008000: not within 0.005" in told.stdout
 
@@ -63,7 +63,7 @@ def test_a_record_of_other_code_is_done_by_todays_and_that_is_said(undisturbed: 
     old = next(each for each in undisturbed.records() if each.job.method == "ocsvm")
     record = dataclasses.replace(old, job=dataclasses.replace(old.job, fingerprint="of other code"))
     bench.store.put(record, undisturbed.store.scores(old))
-    told = bench("rerun", record.job.key)
+    told = bench("reproduce", record.job.key)
     assert told.returncode == 0, told.stderr
     assert "other than then: the code of ocsvm is not the record's" in told.stdout
 
@@ -74,7 +74,7 @@ def test_a_default_that_has_changed_since_is_taken_from_the_record(bench: Bench)
     job = dataclasses.replace(of_today.job, spec="ocsvm", label="ocsvm", fingerprint="of the code with nu=0.5")
     record = dataclasses.replace(of_today, job=job)
     bench.store.put(record, bench.store.scores(of_today))
-    told = bench("rerun", record.job.key)
+    told = bench("reproduce", record.job.key)
     assert told.returncode == 0, told.stderr
     assert told.stdout.endswith("the same: every score, bit for bit\n")
 
@@ -82,17 +82,17 @@ def test_a_default_that_has_changed_since_is_taken_from_the_record(bench: Bench)
 def test_a_job_that_left_no_figure_cannot_be_compared(undisturbed: Bench, bench: Bench) -> None:
     record = next(iter(undisturbed.records()))
     bench.store.put(dataclasses.replace(record, status="killed", metrics={}))
-    told = bench("rerun", record.job.key)
+    told = bench("reproduce", record.job.key)
     assert told.returncode == 2
     assert "ended as killed: there is no figure to compare with" in told.stderr
-    assert "no record has a key starting with 'abcd'" in bench("rerun", "abcd").stderr
+    assert "no record has a key starting with 'abcd'" in bench("reproduce", "abcd").stderr
 
 
 def test_without_runs_of_ones_own_the_reference_run_is_meant(undisturbed: Bench, bench: Bench) -> None:
     shutil.copytree(undisturbed.store.folder, bench.folder / "results/reference")
     record = next(iter(undisturbed.records()))
     assert bench("show", record.job.key[:10]).stdout.startswith(record.job.title)
-    assert bench("rerun", record.job.key[:10]).returncode == 0
+    assert bench("reproduce", record.job.key[:10]).returncode == 0
 
 
 def test_a_worker_adds_up_in_the_order_that_is_the_same_everywhere_or_in_the_users(
@@ -107,9 +107,9 @@ def test_a_worker_adds_up_in_the_order_that_is_the_same_everywhere_or_in_the_use
     (record,) = bench.records()
     assert record.provenance["mkl_cbwr"] == "COMPATIBLE"
     del bench.environment["MKL_CBWR"]
-    rerun = bench("rerun", record.job.key)
-    assert rerun.returncode == 0, rerun.stderr
-    assert re.search(r"other than then: mkl_cbwr: .*, the record's was COMPATIBLE", rerun.stdout)
+    told = bench("reproduce", record.job.key)
+    assert told.returncode == 0, told.stderr
+    assert re.search(r"other than then: mkl_cbwr: .*, the record's was COMPATIBLE", told.stdout)
 
 
 @pytest.mark.parametrize(("vendor", "sums"), [("GenuineIntel", SAME_SUMS), ("AuthenticAMD", {}), (None, {})])
