@@ -45,19 +45,27 @@ def figures(
     from bench.report.figures.ranks import critical_difference
     from bench.report.figures.style import save
     from bench.report.narrowing import Wanted
-    from bench.report.request import recorded_dataset, score_reader, selections_and_labels
+    from bench.report.request import (
+        read_records,
+        recorded_dataset,
+        score_reader,
+        selections_and_labels,
+        under_conditions,
+    )
     from bench.report.statistics.ranking import blocks, rank_methods
     from bench.workspace import open_workspace
 
     kinds = KINDS if only is None else _kinds(only, KINDS)
     workspace = open_workspace(config, data, results)
-    shown, labels = selections_and_labels(name, workspace, Wanted(methods, classes, seeds, profile))
+    records, wanted = read_records(workspace), Wanted(methods, classes, seeds, profile)
+    shown, labels = selections_and_labels(name, records, workspace, wanted)
+    conditions = under_conditions(name, records, workspace, wanted)
     drawn = _classes(shown, normal_class)
     asked: list[Drawing] = []
     for part, selection in shown.items():
         for note in selection.notes:
             echo(f"{part}: {note}", err=True)
-        gallery = Gallery(part, selection, labels, drawn.get(part), score_reader(workspace))
+        gallery = Gallery(part, selection, labels, drawn.get(part), score_reader(workspace), conditions[part])
         asked += [*gallery.methods(() if only is None else kinds), *gallery.runs()]
         if set(kinds) & set(IMAGES):
             try:

@@ -37,13 +37,14 @@ def stats(
 ) -> None:
     """Tell whether methods differ: Friedman, Nemenyi and Wilcoxon–Holm over dataset × class; or class by class."""
     from bench.report.narrowing import Wanted
-    from bench.report.request import score_reader, selections_and_labels, with_scores
+    from bench.report.request import read_records, score_reader, selections_and_labels, with_scores
     from bench.report.statistics.intervals import class_figures
     from bench.report.statistics.ranking import blocks, rank_methods
     from bench.workspace import open_workspace
 
     workspace = open_workspace(config, data, results)
-    chosen, labels = selections_and_labels(name, workspace, Wanted(methods, classes, seeds, profile))
+    wanted = Wanted(methods, classes, seeds, profile)
+    chosen, labels = selections_and_labels(name, read_records(workspace), workspace, wanted)
     notes = [f"{part}: {note}" for part, selection in chosen.items() for note in selection.notes]
     if not by_class:
         comparison = rank_methods(blocks(chosen.values(), labels, metric))

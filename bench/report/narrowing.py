@@ -135,11 +135,12 @@ def _whole(scope: Scope, records: Sequence[Record], workspace: Workspace) -> lis
     suite = scope.suite
     assert suite.dataset is not None
     dataset = str(workspace.datasets.resolve(parse_spec(suite.dataset)))
+    protocol = suite.protocol and str(workspace.protocols.resolve(parse_spec(suite.protocol)))
     own = [
         record
         for record in records
         if record.job.dataset == dataset
-        and suite.protocol in (None, record.job.protocol)
+        and protocol in (None, record.job.protocol)
         and scope.profile in (None, record.job.profile)
     ]
     return own if suite.classes is None else _of_classes(own, map(str, suite.classes))

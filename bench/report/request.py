@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from bench.errors import BenchError, RecordUnreadable, warn
 from bench.fingerprint import source_fingerprint
 from bench.record import Arrays, Record
 from bench.report.narrowing import EVERYTHING, NoRecords, Scope, Wanted, narrowed, require_known, scopes
-from bench.report.selection import Selection, Setting, renamed, select
+from bench.report.selection import Selection, Setting, renamed, select, setting_of
 from bench.report.shared import shared
 from bench.report.statistics.inversion import inversions, told
 from bench.report.tables.beside import Beside, with_published
@@ -115,15 +116,34 @@ def selections(
 
 
 def selections_and_labels(
-    name: str, workspace: Workspace, wanted: Wanted = EVERYTHING
+    name: str, records: Sequence[Record], workspace: Workspace, wanted: Wanted = EVERYTHING
 ) -> tuple[dict[str, Selection], list[str]]:
     """What a table, suite or dataset selects of the records, and the methods that are left in it, in order.
 
     Raises BenchError for a name that does not exist, or for what has no records.
     """
-    chosen, order = selections(name, read_records(workspace), workspace, wanted)
+    chosen, order = selections(name, records, workspace, wanted)
     present = {record.job.label for selection in chosen.values() for record in selection.records}
     return chosen, [label for label in order if label in present]
+
+
+def under_conditions(
+    name: str, records: Sequence[Record], workspace: Workspace, wanted: Wanted = EVERYTHING
+) -> dict[str, list[Selection]]:
+    """By plain suite, what a table, suite or dataset selects under each condition of one profile and precision."""
+    chosen, _ = selections(name, records, workspace, wanted)
+    names = workspace.config.shown(workspace.config.table(name))
+    asked = scopes(name, workspace, wanted)
+    found: dict[str, list[Selection]] = {}
+    for scope in asked:
+        own = narrowed([scope], records, workspace).get(scope.part, [])
+        groups: dict[Setting, list[Record]] = defaultdict(list)
+        for record in own:
+            setting = setting_of(record)
+            if setting.without_conditions == chosen[scope.part].setting.without_conditions:
+                groups[setting].append(record)
+        found[scope.part] = [_selected(scope, renamed(each, names), workspace, False) for each in groups.values()]
+    return found
 
 
 def records_of(name: str, records: Sequence[Record], workspace: Workspace, profile: str | None) -> list[Record]:

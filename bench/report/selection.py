@@ -29,6 +29,11 @@ class Setting(NamedTuple):
     contamination: float = 0.0
     corruption: str = ""
 
+    @property
+    def without_conditions(self) -> Setting:
+        """The same with clean images, and as many as there are."""
+        return self._replace(max_train=None, contamination=0.0, corruption="")
+
     def describe(self) -> str:
         """The setting as a table's caption says it."""
         cap = f", at most {self.max_train} training images" if self.max_train is not None else ""

@@ -12,14 +12,14 @@ from matplotlib.figure import Figure
 from bench.corruption import parse_corruption
 from bench.errors import BenchError
 from bench.report.figures.methods import overall
-from bench.report.figures.style import COLUMN, STYLE, averaged, look, with_legend
+from bench.report.figures.style import COLUMN, PAGE, STYLE, averaged, look, with_legend
 from bench.report.selection import Selection, Setting
 
 Axis = Literal["contamination", "severity", "images"]
 
 AXES: dict[Axis, str] = {
     "contamination": "anomalies among the training images (%)",
-    "severity": "severity of the corruption (0: clean)",
+    "severity": "severity (0: clean)",
     "images": "training images, at most",
 }
 
@@ -27,7 +27,9 @@ AXES: dict[Axis, str] = {
 class Curve(NamedTuple):
     """What a method reaches under each value of a condition, all else being equal: (value, mean AUROC)."""
 
-    name: str
+    label: str
+    kind: str
+    """Of the corruption."""
     points: Sequence[tuple[float, float]]
 
 
@@ -50,33 +52,47 @@ def curves(selections: Sequence[Selection], axis: Axis, order: Sequence[str] = (
         if kind or axis != "severity":
             whole = sorted({*points, *(clean.get(label, []) if kind else [])})
             if len(whole) > 1:
-                made.append(Curve(f"{label}, {kind}" if kind else label, whole))
+                made.append(Curve(label, kind, whole))
     return made
 
 
 @STYLE
 def auroc_by_condition(selections: Sequence[Selection], axis: Axis, order: Sequence[str] = ()) -> Figure:
-    """AUROC against a condition, one line a method (and kind of corruption).
+    """AUROC against a condition, one line a method, and one panel for each kind of corruption.
 
-    Raises BenchError where none has two values.
+    Raises BenchError where no method has two values.
     """
     drawn = curves(selections, axis, order)
     if not drawn:
         raise BenchError(f"no method has records under two values of this condition ({axis})")
-    figure, legend = with_legend(COLUMN, 2.2, [each.name for each in drawn], 1, averaged(selections[0].classes))
-    axes = figure.subplots()
-    handles: list[Artist] = []
-    for place, curve in enumerate(drawn):
-        handles += axes.plot(*zip(*curve.points, strict=True), **look(place)._asdict())
-    values = sorted({value for curve in drawn for value, _ in curve.points})
-    if axis == "images":
-        axes.set_xscale("log")
-        axes.minorticks_off()
-    axes.set_xticks(values, [f"{value:,g}" for value in values])
-    axes.set(xlabel=AXES[axis], ylabel="AUROC")
-    axes.grid(color="0.9")
-    axes.set_axisbelow(True)
-    legend(handles)
+    kinds = list(dict.fromkeys(curve.kind for curve in drawn))
+    labels = list(dict.fromkeys(curve.label for curve in drawn))
+    columns = min(3, len(kinds))
+    rows = -(-len(kinds) // columns)
+    width = COLUMN if columns == 1 else PAGE
+    figure, legend = with_legend(width, 2.2 * rows, labels, columns, averaged(selections[0].classes))
+    panels = list(figure.subplots(rows, columns, squeeze=False, sharey=True).flat)
+    handles: dict[str, Artist] = {}
+    for axes, kind in zip(panels, kinds, strict=False):
+        own = [curve for curve in drawn if curve.kind == kind]
+        for curve in own:
+            (handles[curve.label],) = axes.plot(
+                *zip(*curve.points, strict=True), **look(labels.index(curve.label))._asdict()
+            )
+        values = sorted({value for curve in own for value, _ in curve.points})
+        if axis == "images":
+            axes.set_xscale("log")
+            axes.minorticks_off()
+        axes.set_xticks(values, [f"{value:,g}" for value in values])
+        axes.set_xlabel(AXES[axis])
+        axes.set_title(kind, fontsize=8)
+        axes.grid(color="0.9")
+        axes.set_axisbelow(True)
+    for axes in panels[len(kinds) :]:
+        axes.set_axis_off()
+    for axes in panels[::columns]:
+        axes.set_ylabel("AUROC")
+    legend([handles[label] for label in labels])
     return figure
 
 

@@ -12,6 +12,7 @@ from bench.dataset import PreparedDataset
 from bench.record import Arrays, Record
 from bench.report.figures.budget import auroc_by_steps, budgets
 from bench.report.figures.choice import auroc_by_choice, choices
+from bench.report.figures.conditions import AXES, auroc_by_condition, curves
 from bench.report.figures.curves import roc_curves, score_histogram, training_curves
 from bench.report.figures.methods import cost, heatmap, seed_spread
 from bench.report.figures.pictures import extremes, mistakes, reconstructions, sample_sheet
@@ -22,7 +23,7 @@ from bench.report.statistics.ranking import done_runs
 IMAGES = ("samples", "extremes", "mistakes", "reconstructions")
 """Kinds of figure that show images, and need the dataset."""
 RANKS = "critical-difference"
-KINDS = ("roc", "heatmap", "seeds", "cost", "choice", "steps", RANKS, "histogram", "training", *IMAGES)
+KINDS = ("roc", "heatmap", "seeds", "cost", "choice", "steps", *AXES, RANKS, "histogram", "training", *IMAGES)
 """Every kind of figure."""
 
 
@@ -50,6 +51,8 @@ class Gallery:
     normal_class: str | None
     arrays: Callable[[Record], Arrays]
     """Reads what a record stored."""
+    conditions: Sequence[Selection] = ()
+    """The suite's records under every condition: contamination, corruption, number of training images."""
 
     def methods(self, asked: Collection[str] = ()) -> Iterator[Drawing]:
         """The methods side by side: their curves on the class, their classes, seeds and costs.
@@ -71,6 +74,10 @@ class Gallery:
             side_by_side["steps"] = ("AUROC by training steps", auroc_by_steps)
         for kind, (caption, function) in side_by_side.items():
             yield Drawing(kind, f"{part}-{kind}", f"{part}: {caption}", partial(function, selection, labels))
+        for axis in AXES:
+            if axis in asked or curves(self.conditions, axis, labels):
+                draw = partial(auroc_by_condition, self.conditions, axis, labels)
+                yield Drawing(axis, f"{part}-{axis}", f"{part}: AUROC by {AXES[axis]}", draw)
 
     def runs(self) -> Iterator[Drawing]:
         """Single runs: the scores and the training of each method."""

@@ -9,7 +9,7 @@ import base64
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple
@@ -22,7 +22,15 @@ from bench.report.figures.ranks import critical_difference
 from bench.report.figures.style import COLUMN, svg
 from bench.report.narrowing import EVERYTHING, NoRecords, Wanted
 from bench.report.page.account import Account, account
-from bench.report.request import currency, recorded_dataset, results_of, score_reader, selections, table_of
+from bench.report.request import (
+    currency,
+    recorded_dataset,
+    results_of,
+    score_reader,
+    selections,
+    table_of,
+    under_conditions,
+)
 from bench.report.selection import Selection, renamed, setting_of
 from bench.report.statistics.ranking import Ranking, blocks, rank_methods
 from bench.report.tables import latex
@@ -118,7 +126,8 @@ def page(
     sections: list[Section] = []
     shown: dict[str, Record] = {}
     for name, (chosen, order) in (selected or contents(records, workspace, wanted)).items():
-        sections.append(_section(name, chosen, order, workspace, figures, drawn))
+        conditions = under_conditions(name, records, workspace, wanted)
+        sections.append(_section(name, chosen, order, conditions, workspace, figures, drawn))
         shown |= {record.job.key: record for selection in chosen.values() for record in selection.records}
     labels = workspace.config.shown()
     within = list(shown.values()) if names else renamed(records, labels)
@@ -174,6 +183,7 @@ def _section(
     name: str,
     chosen: dict[str, Selection],
     order: Sequence[str],
+    conditions: Mapping[str, Sequence[Selection]],
     workspace: Workspace,
     figures: Figures,
     drawn: set[str],
@@ -186,7 +196,9 @@ def _section(
     for part, selection in chosen.items():
         if figures != "none" and part not in drawn:  # a suite's figures stand where it comes first
             drawn.add(part)
-            gallery = Gallery(part, selection, labels, first_class(selection), score_reader(workspace))
+            gallery = Gallery(
+                part, selection, labels, first_class(selection), score_reader(workspace), conditions[part]
+            )
             overview += _pictures(gallery.methods(), left_out)
             if figures == "all":
                 runs += _pictures([*gallery.runs(), *_images(gallery, workspace, left_out)], left_out)
