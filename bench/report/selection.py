@@ -27,19 +27,21 @@ class Setting(NamedTuple):
     max_train: int | None
     precision: str
 
+    @property
+    def limits(self) -> list[str]:
+        """What is unusual about it."""
+        cap = [f"at most {self.max_train} training images"] if self.max_train is not None else []
+        return cap + ([self.precision] if self.precision != "fp32" else [])
+
     def describe(self) -> str:
-        """The setting as a table's caption says it."""
-        cap = f", at most {self.max_train} training images" if self.max_train is not None else ""
-        precision = f", {self.precision}" if self.precision != "fp32" else ""
+        """The setting as a table's title says it."""
         protocol = f"{self.protocol} (version {self.protocol_version})"
-        return f"{self.dataset}, {protocol}, profile {self.profile}{cap}{precision}"
+        return ", ".join([self.dataset, protocol, f"profile {self.profile}", *self.limits])
 
     def in_words(self) -> str:
         """The setting as a paper says it: without versions and names that this project alone knows."""
-        cap = f", at most {self.max_train} training images" if self.max_train is not None else ""
-        precision = f", {self.precision}" if self.precision != "fp32" else ""
         protocol = re.sub(r"(\d)_(\d)", r"\1/\2", self.protocol).replace("_", " ")
-        return f"{self.dataset}, {protocol}{cap}{precision}"
+        return ", ".join([self.dataset, protocol, *self.limits])
 
 
 class Means(NamedTuple):
