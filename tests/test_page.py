@@ -83,7 +83,7 @@ def test_the_page_has_all_that_a_reader_asks_for(page: Callable[..., str]) -> No
     parsed = _Parsed(page())
     text = re.sub(r"\s+", " ", parsed.text)
     for expected in (
-        "Overview", "digits, holdout_80_20 (version 1), profile cpu", "seeds: 0, 1", r"\begin{table}",
+        "Overview", "digits, holdout_80_20 (version 1), profile cpu", "seeds: 0, 1", r"\begin{table*}",
         "Friedman's test over 8 blocks", "not independent", "p, Wilcoxon–Holm",
         "not compared, for want of a figure on every class: vae(note=",
         "ValueError: made to fail", "bench show RECORD", "A processor, 2 cores", "with uncommitted changes",

@@ -287,16 +287,16 @@ def test_a_table_as_latex(small: Table) -> None:
     assert r"\caption{A \& B}" in lines
     assert r"\label{tab:a-b}" in lines
     assert lines.index(r"first note.\par") + 1 == lines.index(r"second note.\par")
-    begin = lines.index(r"\begin{tabular}{lrr}")
+    begin = lines.index(r"\begin{tabular}{@{}lrr@{}}")
     assert lines[begin:][:8] == [
-        r"\begin{tabular}{lrr}",
+        r"\begin{tabular}{@{}lrr@{}}",
         r"\toprule",
-        r"class & m(x='50\%') & other \\",
+        r"class & m (x 50\%) & other \\",
         r"\midrule",
         r"cup\_a & 0.60 $\pm$ 0.14 (2/3) & 0.33 \\",
         r"2 & failed & -- \\",
         r"\bottomrule",
-        r"\end{tabular}}",
+        r"\end{tabular}",
     ]
 
 

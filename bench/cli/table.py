@@ -34,6 +34,10 @@ def table(
     siunitx: Annotated[
         bool, typer.Option("--siunitx", help="With --format latex: aligned at the decimal point, by that package.")
     ] = False,
+    layout: Annotated[
+        Literal["page", "column"],
+        typer.Option(help="With --format latex: as wide as a page of two columns, or as one of them."),
+    ] = "page",
     decimals: Annotated[int, typer.Option(min=0, max=10)] = 3,
     methods: options.Methods = None,
     classes: options.Classes = None,
@@ -54,13 +58,15 @@ def table(
     from bench.report.tables.formats import rendered
     from bench.workspace import open_workspace
 
-    if (document or siunitx) and format_ != "latex":
-        raise BenchError(f"{'--document' if document else '--siunitx'} goes with --format latex")
+    for option, given in (("--document", document), ("--siunitx", siunitx), ("--layout", layout != "page")):
+        if given and format_ != "latex":
+            raise BenchError(f"{option} goes with --format latex")
     workspace = open_workspace(config, data, results)
     wanted = Wanted(methods, classes, seeds, profile)
     made = tables(names or ["all"], read_records(workspace), workspace, metric, wanted, selection, published)
     shown = [each.transposed() if transpose else each for each in made]
     if document:
-        echo(latex.document(shown, decimals, siunitx), nl=False)
+        echo(latex.document(shown, decimals, siunitx, layout), nl=False)
         return
-    echo("\n".join(rendered(each, "siunitx" if siunitx else format_, decimals) for each in shown), nl=False)
+    form = "siunitx" if siunitx else format_
+    echo("\n".join(rendered(each, form, decimals, layout) for each in shown), nl=False)

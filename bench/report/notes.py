@@ -1,6 +1,9 @@
-"""What is said below figures: for whoever makes a table, and for whoever reads it in a paper."""
+"""What is said below figures, and how a spec is named: for whoever makes a table, and for who reads it in a paper."""
 
 from __future__ import annotations
+
+from bench.errors import BenchError
+from bench.specs import parse_spec
 
 
 class Note(str):
@@ -23,3 +26,22 @@ class Note(str):
 def noted(text: str) -> Note:
     """A note; plain text is printed everywhere as it is."""
     return text if isinstance(text, Note) else Note(text)
+
+
+def in_words(name: str) -> str:
+    """A spec as a paper writes it: ``shared_ae(alpha=300.0,variant='two_ede')`` as shared_ae (alpha 300, variant
+    two_ede). Other names are left as they are."""
+    for end in (len(name), *(place for place, letter in reversed(list(enumerate(name))) if letter == " ")):
+        try:  # what follows a blank is a mark, or which figure of the method it is
+            spec = parse_spec(name[:end])
+        except BenchError:
+            continue
+        settings = ", ".join(f"{key} {_value(value)}" for key, value in spec.parameters.items())
+        return (f"{spec.name} ({settings})" if settings else name[:end]) + name[end:]
+    return name
+
+
+def _value(value: object) -> str:
+    if isinstance(value, tuple):
+        return " and ".join(map(_value, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -227,8 +227,10 @@ def table_of(
         title = f"Table {name}. {title}"
     if len(chosen) == 1 and (defined is None or defined.columns == "class"):
         (selection,) = chosen.values()
-        titled = f"{title} ({selection.setting.describe()})" if title else ""
-        table = class_table(selection, metric, order, titled, choice)
+        setting = selection.setting
+        titled = f"{title} ({setting.describe()})" if title else ""
+        further = f" ({', '.join(setting.limits)})" if setting.limits else ""
+        table = class_table(selection, metric, order, titled, choice, title and title + further)
     else:
         table = suite_table(chosen, metric, order, title or name, choice)
     if metric == "auroc":

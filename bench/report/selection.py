@@ -34,21 +34,27 @@ class Setting(NamedTuple):
         """The same with clean images, and as many as there are."""
         return self._replace(max_train=None, contamination=0.0, corruption="")
 
+    @property
+    def limits(self) -> list[str]:
+        """What is unusual about it."""
+        cap = [f"at most {self.max_train} training images"] if self.max_train is not None else []
+        anomalies = f"{100 * self.contamination:.3g} % of " + ("them" if cap else "the training images") + " anomalies"
+        told = {
+            anomalies: self.contamination > 0,
+            self.precision: self.precision != "fp32",
+            f"test images with {self.corruption}": bool(self.corruption),
+        }
+        return cap + [text for text, unusual in told.items() if unusual]
+
     def describe(self) -> str:
-        """The setting as a table's caption says it."""
-        cap = f", at most {self.max_train} training images" if self.max_train is not None else ""
-        precision = f", {self.precision}" if self.precision != "fp32" else ""
+        """The setting as a table's title says it."""
         protocol = f"{self.protocol} (version {self.protocol_version})"
-        contaminated = f", {100 * self.contamination:.3g} % of them anomalies" if self.contamination else ""
-        corrupted = f", test images with {self.corruption}" if self.corruption else ""
-        return f"{self.dataset}, {protocol}, profile {self.profile}{cap}{contaminated}{precision}{corrupted}"
+        return ", ".join([self.dataset, protocol, f"profile {self.profile}", *self.limits])
 
     def in_words(self) -> str:
         """The setting as a paper says it: without versions and names that this project alone knows."""
-        cap = f", at most {self.max_train} training images" if self.max_train is not None else ""
-        precision = f", {self.precision}" if self.precision != "fp32" else ""
         protocol = re.sub(r"(\d)_(\d)", r"\1/\2", self.protocol).replace("_", " ")
-        return f"{self.dataset}, {protocol}{cap}{precision}"
+        return ", ".join([self.dataset, protocol, *self.limits])
 
 
 class Means(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,6 +13,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from PIL import Image
 
+from bench.corruption import parse_corruption
 from bench.dataset import PreparedDataset
 from bench.errors import BenchError
 from bench.record import Arrays, Record, ranked
@@ -108,18 +110,37 @@ def reconstructions(record: Record, arrays: Callable[[Record], Arrays], dataset:
     middles = [*(top + height / 2 for top in tops), tops[1] + height + 0.7 * LINE]
     for name, y in zip(names, middles, strict=True):
         axes.text(left - GAP, y, name, ha="right", va="center")
+    tested = _Tested(record, stored, dataset)
     score = _score_text(stored["scores"])
     x = left
     for heading, shown in sides.items():
         axes.text(x, above, heading, va="top")
         for number in shown:
-            original = dataset.images[stored["reconstructed_indices"][number]]
+            original = tested[places[number]]
             for image, top in zip((original, stored["reconstructed"][number]), tops, strict=True):
                 _draw(axes, image, x + (side - width) / 2, top, width, height)
             axes.text(x + side / 2, middles[2], score(stored["scores"][places[number]]), ha="center", va="center")
             x += side + GAP
         x += 2 * GAP
     return figure
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """The test images of a run as its method met them, by their place among the scores."""
+
+    record: Record
+    stored: Arrays
+    dataset: PreparedDataset
+
+    def __getitem__(self, place: np.intp) -> NDArray[np.uint8]:
+        here = slice(int(place), int(place) + 1)
+        index = self.stored["indices"][here]
+        image = self.dataset.images[index]
+        if self.record.job.corruption:
+            corrupted = parse_corruption(self.record.job.corruption)
+            image = corrupted(image, self.stored["labels"][here], index, self.dataset.name)
+        return image[0]
 
 
 def _with_scores(
@@ -137,13 +158,14 @@ def _with_scores(
     above = MARGIN + LINE * (title.count("\n") + 1.5)
     figure, axes = _sheet(above + len(rows) * step + bool(framed) * LINE)
     axes.text(PAGE / 2, MARGIN, title, ha="center", va="top")
+    tested = _Tested(record, stored, dataset)
     score = _score_text(stored["scores"])
     for row, (heading, shown) in enumerate(rows.items()):
         y = above + row * step
         axes.text(MARGIN, y, heading, va="top")
         for column, place in enumerate(shown):
             x, top = MARGIN + column * (side + GAP) + (side - width) / 2, y + 1.2 * LINE
-            _draw(axes, dataset.images[stored["indices"][place]], x, top, width, height)
+            _draw(axes, tested[place], x, top, width, height)
             axes.text(x + width / 2, top + height + 2 * FRAME, score(stored["scores"][place]), ha="center", va="top")
             if place in framed:
                 _frame(axes, x, top, width, height)

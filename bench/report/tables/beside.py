@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from bench.report.notes import Note, in_words
 from bench.report.tables.published import Published, of_table, without_suite
 from bench.report.tables.table import Cell, Table
 
@@ -31,13 +32,16 @@ def with_published(table: Table, name: str, names: Mapping[str, str], suites: Se
     if beside == "all":
         pairs += [(None, method) for method in published if method not in names.values()]
     lines: Lines = {}
-    shown: list[Published] = []
+    below: dict[str, str] = {}
+    shown: list[tuple[str, Published]] = []
     for label, method in pairs:
         keys = {place: (place, "mean") if over_suites else (suites[0], place) for place in places}
         figures = {place: published[method].get(key) for place, key in keys.items()}
         if not any(figures.values()):
             continue
-        shown += [figure for figure in figures.values() if figure]
+        shown += [(label or method, figure) for figure in figures.values() if figure]
+        if label is not None:
+            below[label] = f"{method}, published"
         lines[f"{method}, published"] = {place: _printed(figure) for place, figure in figures.items()}
         comparable = {
             place: figure
@@ -49,13 +53,14 @@ def with_published(table: Table, name: str, names: Mapping[str, str], suites: Se
             lines[f"Δ {label}"] = {place: _difference(own[place], comparable.get(place)) for place in places}
     notes = [*table.notes, *_sources(shown)]
     if any(line.startswith("Δ") for line in lines):
-        notes.append("Δ: reproduced − published")
+        notes.append(Note("Δ: reproduced − published", ""))
     if absent := without_suite(name):
-        notes.append(f"published too, without a suite here: {', '.join(absent)}")
+        notes.append(Note(f"published too, without a suite here: {', '.join(absent)}", ""))
+    table = dataclasses.replace(table, notes=notes, published=below)
     if over_suites:
-        return dataclasses.replace(table, rows=[*table.rows, *lines], cells={**table.cells, **lines}, notes=notes)
+        return dataclasses.replace(table, rows=[*table.rows, *lines], cells={**table.cells, **lines})
     cells = {row: {**table.cells[row], **{line: lines[line][row] for line in lines}} for row in table.rows}
-    return dataclasses.replace(table, columns=[*table.columns, *lines], cells=cells, notes=notes)
+    return dataclasses.replace(table, columns=[*table.columns, *lines], cells=cells)
 
 
 def _printed(figure: Published | None) -> Cell:
@@ -70,13 +75,13 @@ def _difference(own: Cell, figure: Published | None) -> Cell:
     return Cell((own.mean - figure.auroc,), kind="difference", mark="" if figure.kind == "printed" else "‡")
 
 
-def _sources(shown: Sequence[Published]) -> list[str]:
-    """Where the figures are from; ‡ those that were not seen in the paper's own text."""
-    printed = dict.fromkeys(figure.source for figure in shown if figure.kind == "printed")
-    notes = [f"published: {source}" for source in printed]
-    for figure in shown:
+def _sources(shown: Sequence[tuple[str, Published]]) -> list[Note]:
+    """Where the figures are from, by the method as it is shown; ‡ those that were not seen in the paper's own text."""
+    printed = dict.fromkeys(figure.source for _, figure in shown if figure.kind == "printed")
+    notes = [Note(f"published: {source}", f"small and in italics, as published: {source}") for source in printed]
+    for label, figure in shown:
         if figure.kind != "printed":
             kind = figure.kind if figure.comparable else "as context, not to be compared"
-            note = f" ({figure.note})" if figure.note else ""
-            notes.append(f"‡ {figure.method} {kind}: {figure.source}{note}")
+            note = f": {figure.source}{f' ({figure.note})' if figure.note else ''}"
+            notes.append(Note(f"‡ {figure.method} {kind}{note}", f"‡ {in_words(label)}, {kind}{note}"))
     return list(dict.fromkeys(notes))

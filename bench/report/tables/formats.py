@@ -16,8 +16,8 @@ Format = Literal["text", "markdown", "latex", "siunitx", "html", "csv", "json"]
 """``siunitx``: LaTeX with that package's columns."""
 
 
-def rendered(table: Table, form: str, decimals: int = 3) -> str:
-    """The table in a format. Raises BenchError for a format that does not exist."""
+def rendered(table: Table, form: str, decimals: int = 3, layout: latex.Layout = "page") -> str:
+    """The table in a format; the layout is that of LaTeX. Raises BenchError for a format that does not exist."""
     if form == "json":
         return _json(table)
     if form == "csv":
@@ -29,11 +29,11 @@ def rendered(table: Table, form: str, decimals: int = 3) -> str:
 
         return fragment(table, decimals)
     if form in ("latex", "siunitx"):
-        return latex.environment(table, decimals, siunitx=form == "siunitx")
-    return _typeset(table, form, decimals)
+        return latex.environment(table, decimals, siunitx=form == "siunitx", layout=layout)
+    return _typeset(table, "markdown" if form == "markdown" else "text", decimals)
 
 
-def _typeset(table: Table, form: str, decimals: int) -> str:
+def _typeset(table: Table, form: Literal["text", "markdown"], decimals: int) -> str:
     body = grid(table, form, decimals)
     title = f"**{table.title}**" if form == "markdown" else table.title
     notes = "".join(f"\n{note}" for note in table.notes)

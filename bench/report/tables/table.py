@@ -13,6 +13,7 @@ from typing import Literal
 from bench.errors import BenchError
 from bench.metrics import HIGHER_IS_BETTER
 from bench.record import Record
+from bench.report.notes import Note, in_words, noted
 from bench.report.selection import Means, Selection
 
 Choice = Literal["last", "oracle", "both", "every"]
@@ -81,6 +82,10 @@ class Table:
     """What the figures were made with: seeds, epochs, code."""
     partial: Sequence[str] = ()
     """Rows or columns whose means are over some of the classes only: not to be held against a mean over all."""
+    caption: str = ""
+    """The title as a paper has it; empty where it is the same."""
+    published: Mapping[str, str] = field(default_factory=dict)
+    """By row or column, the one that holds its published figures."""
 
     def marked(self, name: str) -> str:
         """The name of a row or column with † where it used more than normal training images."""
@@ -163,11 +168,16 @@ def series(records: Iterable[Record], metric: str, choice: Choice, order: Sequen
 
 
 def class_table(
-    selection: Selection, metric: str, order: Sequence[str] = (), title: str = "", choice: Choice = "last"
+    selection: Selection,
+    metric: str,
+    order: Sequence[str] = (),
+    title: str = "",
+    choice: Choice = "last",
+    caption: str = "",
 ) -> Table:
     """Normal classes by methods (labels), and the mean over those classes that means of the selection are over.
 
-    ``order`` puts labels first that it names; the others follow by name.
+    ``order`` puts labels first that it names; the others follow by name. ``caption``: the title as a paper has it.
     """
     lines = series(selection.records, metric, choice, order)
     seeds, own = _seeds(selection), _by_label(selection)
@@ -191,6 +201,7 @@ def class_table(
         lower_is_better=not HIGHER_IS_BETTER[metric],
         partial=[MEAN] if selection.partial else [],
         provenance=_provenance(selection.records),
+        caption=caption or title or selection.setting.in_words(),
     )
 
 
@@ -211,8 +222,10 @@ def suite_table(
         }
         for line in lines
     }
-    notes = [f"{name}: {s.setting.describe()}" for name, s in selections.items()]
-    notes += [f"{name}: {note}" for name, s in selections.items() for note in s.notes]
+    notes = [
+        Note(f"{name}: {s.setting.describe()}", f"{name}: {s.setting.in_words()}") for name, s in selections.items()
+    ]
+    notes += [noted(note).of(name) for name, s in selections.items() for note in s.notes]
     notes += _ledger_notes(records, choice)
     used = _used(records, lines)
     lower = not HIGHER_IS_BETTER[metric]
@@ -277,28 +290,31 @@ def _used(records: Iterable[Record], lines: Iterable[Series]) -> dict[str, list[
     return {line.name: list(by_label[line.label]) for line in lines if by_label[line.label]}
 
 
-def _ledger_notes(records: Iterable[Record], choice: Choice) -> list[str]:
+def _ledger_notes(records: Iterable[Record], choice: Choice) -> list[Note]:
     """What stood behind the figures beyond normal training images: here, and where the method was published."""
-    used: dict[str, None] = {}
-    published: dict[str, None] = {}
+    used: dict[Note, None] = {}
+    published: dict[Note, None] = {}
     untraced = 0
     for record in records:
         untraced += record.status == "done" and not record.traced
         for what in record.ledger.get("used", ()):
-            used[f"† {record.job.label} used {what}"] = None
+            used[Note(f"† {record.job.label} used {what}", f"† {in_words(record.job.label)} used {what}")] = None
         if behind := record.ledger.get("published"):
-            published[f"published figures of {record.job.method} used {'; '.join(behind)}"] = None
+            named = record.job.method if record.job.label.startswith(record.job.method) else record.job.label
+            published[Note(f"published figures of {named} used {'; '.join(behind)}")] = None
     notes = [*used, *published]
     if choice != "last":
-        notes.append("oracle: the best test AUROC over epochs and candidates, which only the test labels can choose")
+        notes.append(
+            Note("oracle: the best test AUROC over epochs and candidates, which only the test labels can choose")
+        )
         if choice == "every":
-            notes.append("by batch: batches of test images, in an order drawn by lot, normalised by themselves")
+            notes.append(Note("by batch: batches of test images, in an order drawn by lot, normalised by themselves"))
         if untraced:
-            notes.append(f"{untraced} records have no trace to choose from; bench run --trace makes one")
+            notes.append(Note(f"{untraced} records have no trace to choose from; bench run --trace makes one", ""))
     return notes
 
 
-def _provenance(records: Sequence[Record]) -> list[str]:
+def _provenance(records: Sequence[Record]) -> list[Note]:
     """Seeds, epochs of each method that has any, and commits, of the records that are done."""
     done = [record for record in records if record.status == "done"]
     seeds = sorted({record.job.seed for record in done})
@@ -306,10 +322,20 @@ def _provenance(records: Sequence[Record]) -> list[str]:
     for record in done:
         if record.epochs:
             epochs[record.job.label].add(len(record.epochs))
-    lengths = [f"{label} {_range(counts)}" for label, counts in sorted(epochs.items())]
+    lengths = {label: _range(counts) for label, counts in sorted(epochs.items())}
     commits = sorted({str(commit)[:10] for record in done if (commit := record.provenance.get("git_commit"))})
-    facts = {"seeds": map(str, seeds), "epochs": lengths, "code": commits}
-    return [f"{name}: {listed}" for name, values in facts.items() if (listed := ", ".join(values))]
+    notes = []
+    if seeds:
+        listed = ", ".join(map(str, seeds))
+        over = "mean ± sample standard deviation over seeds" if len(seeds) > 1 else "seed"
+        notes.append(Note(f"seeds: {listed}", f"{over} {listed}"))
+    if lengths:
+        told = ", ".join(f"{label} {counts}" for label, counts in lengths.items())
+        printed = ", ".join(f"{in_words(label)} {counts}" for label, counts in lengths.items())
+        notes.append(Note(f"epochs: {told}", f"epochs of training: {printed}"))
+    if commits:
+        notes.append(Note(f"code: {', '.join(commits)}", ""))
+    return notes
 
 
 def _range(counts: set[int]) -> str:
