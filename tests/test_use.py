@@ -296,14 +296,14 @@ def test_a_method_that_fails_is_an_error_with_its_reason(how: str, reason: str, 
     project.write("bench.toml", f"[plugins]\nmethods = [{str(PLUGINS)!r}]\n")
     with pytest.raises(BenchError, match=reason) as failure:
         api.fit(f"misbehaves(how={how!r})", digits(0), device="cpu", quiet=True)
-    assert str(failure.value).startswith(f"to fit misbehaves(how={how!r}) ")
+    assert str(failure.value).startswith(f"fitting misbehaves(how={how!r}) ")
     if how == "raises":
         assert "misbehaves.py" in "".join(failure.value.__notes__)
 
 
 def test_a_score_that_is_no_number_is_an_error(project: Project) -> None:
     project.write("bench.toml", f"[plugins]\nmethods = [{str(PLUGINS)!r}]\n")
-    with pytest.raises(BenchError, match=r"to score .* 1 of 3 scores are not finite"):
+    with pytest.raises(BenchError, match=r"scoring with .* 1 of 3 scores are not finite"):
         api.fit("misbehaves(how='nan_scores')", digits(0), device="cpu", quiet=True).score(digits(0)[:3])
 
 

@@ -243,7 +243,8 @@ def _done(
     if outcome.status != "done":
         failure = outcome.error or {}
         reason = ": ".join(filter(None, (failure.get("type"), failure.get("message"))))
-        error = BenchError(f"to {kind.__name__.lower()} {card.spec} ended as {outcome.status}: {reason}")
+        doing = "fitting" if kind is Fit else "scoring with"
+        error = BenchError(f"{doing} {card.spec} ended as {outcome.status}: {reason}")
         error.add_note(failure.get("traceback", failure.get("log", "")))
         raise error
     return outcome
