@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from bench.cli import options
+from bench.cli.failures import failures
 from bench.errors import BenchError, warn
 from bench.terminal import echo
 
@@ -260,8 +261,8 @@ def _finish(result: Result, planned: Plan) -> None:
     """Say what is not well and how to go on, and exit with the code that says so."""
     if failed := result.failed:
         echo(f"\n{len(failed)} of {len(result.jobs)} jobs did not end well:", err=True)
-        for record in failed:
-            echo(f"  {record.job.key[:12]}  {record.status:8}  {record.job.title}: {record.reason}", err=True)
+        for each in failures(failed):
+            echo(f"  {each.key}  {each.status:8}  {each.text}", err=True)
         echo("bench show KEY tells more; --rerun failed runs them again", err=True)
     if result.signal is not None:
         echo(f"\nstopped: {result.missing} jobs are left; the same command goes on with them", err=True)
