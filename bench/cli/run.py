@@ -19,16 +19,16 @@ from bench.errors import BenchError, warn
 from bench.terminal import echo
 
 if TYPE_CHECKING:
-    from bench.execution.estimates import Forecast
     from bench.execution.executor import Executor
     from bench.execution.observers import Observer
-    from bench.execution.progress import Progress
     from bench.execution.run import Options, Plan, Result
     from bench.workspace import Workspace
 
 
 def run(
-    suite: Annotated[str | None, typer.Option(help="Named grid of jobs: see bench list suites.")] = None,
+    suite: Annotated[
+        str | None, typer.Option(help="Named grid of jobs, or several: mnist,cifar10. See bench list suites.")
+    ] = None,
     dataset: Annotated[
         str | None,
         typer.Option(help="Instead of a suite: one dataset, all its classes, e.g. \"folder(path='tiles')\"."),
@@ -146,10 +146,10 @@ def _print_plan(title: str, planned: Plan, executor: Executor, probed: bool) -> 
 
     from bench.execution.estimates import makespan
     from bench.execution.progress import clock
-    from bench.execution.run import counts
+    from bench.execution.run import counts, repeated
 
     statuses = ", ".join(f"{number} {status}" for status, number in sorted(counts(planned).items()))
-    echo(f"{title}: {len(planned.jobs)} jobs ({statuses}); {len(planned.pending)} would be run")
+    echo(f"{title}: {len(planned.jobs)} jobs ({statuses}); {len(planned.pending)} would be run{repeated(planned)}")
     labels: dict[str, list[float | None]] = defaultdict(list)
     for job in planned.pending:
         labels[job.label].append(planned.expected.get(job.key))
@@ -190,15 +190,18 @@ def _execute(
     quiet: bool,
     as_json: bool,
 ) -> Result:
+    from rich.console import Console
+
     from bench.execution.estimates import Forecast
     from bench.execution.observers import Events, Observers, open_log
+    from bench.execution.progress import Progress
     from bench.execution.run import prepare, run
     from bench.provenance import command
     from bench.store import Store
 
     tasks = prepare(planned, workspace, chosen)
     pending = len(tasks)
-    facts = {"jobs": len(planned.jobs), "recorded": len(planned.jobs) - pending, "pending": pending}
+    facts = {"jobs": len(planned.jobs), "recorded": len(planned.records), "pending": pending}
     forecast = Forecast(planned.pending, planned.expected, lambda: executor.slots)
     with contextlib.ExitStack() as open_until_the_end:
         streams = [sys.stdout] if as_json else []
@@ -207,7 +210,9 @@ def _execute(
         events = [Events(stream, forecast.left) for stream in streams]
         observers: list[Observer] = [forecast, *events]
         if not (quiet or as_json):
-            observers.append(open_until_the_end.enter_context(_progress(title, facts, workspace, executor, forecast)))
+            _announce(title, planned, workspace, executor)
+            progress = Progress(Console(stderr=True), title, pending, forecast)
+            observers.append(open_until_the_end.enter_context(progress))
         for each in events:
             each.write("run", title=title, command=command(), pid=os.getpid(), host=socket.gethostname(), **facts)
         with contextlib.redirect_stdout(sys.stderr):  # Ray prints that a node is lost, amid the events
@@ -225,19 +230,14 @@ def _execute(
     return result
 
 
-def _progress(
-    title: str, facts: dict[str, int], workspace: Workspace, executor: Executor, forecast: Forecast
-) -> Progress:
-    from rich.console import Console
-
-    from bench.execution.progress import Progress
+def _announce(title: str, planned: Plan, workspace: Workspace, executor: Executor) -> None:
+    from bench.execution.run import repeated
 
     echo(
-        f"{title}: {facts['jobs']} jobs, {facts['recorded']} recorded, {facts['pending']} to run on "
-        f"{_described(executor)}; records in {workspace.results}",
+        f"{title}: {len(planned.jobs)} jobs, {len(planned.records)} recorded, {len(planned.pending)} to run"
+        f"{repeated(planned)} on {_described(executor)}; records in {workspace.results}",
         err=True,
     )
-    return Progress(Console(stderr=True), title, facts["pending"], forecast)
 
 
 def _print_tables(result: Result, workspace: Workspace, suite: str | None) -> None:
