@@ -158,10 +158,14 @@ class Config(Model):
         return self.suites[name]
 
     def parts(self, name: str) -> list[tuple[str, Suite]]:
-        """The plain suites that a suite consists of: itself, or those that it includes, in order, each once."""
+        """The plain suites that a suite, or several with commas between them, consist of, in order, each once.
+
+        A suite consists of itself, or of those that it includes.
+        """
         found: dict[str, Suite] = {}
-        for part, suite in self._walk(name, ()):
-            found.setdefault(part, suite)
+        for each in [name] if name in self.suites else name.split(","):
+            for part, suite in self._walk(each.strip(), ()):
+                found.setdefault(part, suite)
         return list(found.items())
 
     def profile_named(self, name: str) -> Profile:

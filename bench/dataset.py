@@ -67,6 +67,10 @@ class Dataset(ABC):
         """The protocol that jobs use where none is named; it may depend on how the files below ``root`` lie."""
         return "official_split"
 
+    def elsewhere(self, root: Path) -> str:
+        """Where the files lie, if not below ``root``: it tells apart data sets that one spec means in two folders."""
+        return ""
+
     @abstractmethod
     def source_files(self, root: Path) -> list[Path]:
         """The original files below the data folder ``root``, sorted.
@@ -145,12 +149,13 @@ def prepare(source: Dataset, name: str, spec: str, root: Path) -> PreparedDatase
     except DataMissing:
         prepared = sorted(cache.glob(f"{name}-*/meta.json"), key=lambda p: p.stat().st_mtime, reverse=True)
         for meta in prepared:
-            if _read_meta(meta).get("spec") == spec:
+            facts = _read_meta(meta)
+            if facts["spec"] == spec and facts.get("elsewhere", "") in ("", source.elsewhere(root)):
                 return open_prepared(meta.parent)
         raise
     folder = cache / f"{name}-{stamp}"
     if not (folder / "meta.json").is_file():
-        _write(source.read(root), name, spec, folder)
+        _write(source.read(root), name, spec, source.elsewhere(root), folder)
     return open_prepared(folder)
 
 
@@ -211,7 +216,7 @@ def _stamp(spec: str, root: Path, files: Sequence[Path]) -> str:
     return hashlib.sha256(json.dumps([FORMAT, spec, facts]).encode()).hexdigest()[:12]
 
 
-def _write(content: LabelledImages, name: str, spec: str, folder: Path) -> None:
+def _write(content: LabelledImages, name: str, spec: str, elsewhere: str, folder: Path) -> None:
     """Write the arrays under a temporary name, then rename the whole folder: two runs may prepare at once."""
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}")
     try:
@@ -236,6 +241,7 @@ def _write(content: LabelledImages, name: str, spec: str, folder: Path) -> None:
             "classes": classes,
             "superclasses": superclasses,
             "files": files,
+            **({"elsewhere": elsewhere} if elsewhere else {}),
         }
         (temporary / "meta.json").write_text(json.dumps(meta, indent=1))
         with contextlib.suppress(OSError):  # another process was first: its folder has the same content

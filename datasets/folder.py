@@ -1,6 +1,6 @@
 """Your own images: one folder a class, or train and test folders in the layout of MVTec-AD.
 
-``folder(path='screws',size=64)`` reads the folder ``screws`` of the data folder.
+``folder(path='screws',size=64)`` reads the folder ``screws`` of the working folder, else that of the data folder.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ LAYOUTS = f"""expected images ({" ".join(SUFFIXES)}) in one of two layouts:
 class Folder(Dataset):
     """Images resized to ``size`` × ``size``, grey where all of them are grey, RGB otherwise.
 
-    - ``path``: the folder that holds them, relative to the data folder, or absolute.
+    - ``path``: the folder that holds them, absolute or relative to the working folder; where there is no such folder,
+      relative to the data folder.
     - ``size``: height and width in pixels.
 
     With both ``train`` and ``test`` folders they give the split; ``ground_truth`` beside them is no class. Otherwise
@@ -41,6 +42,10 @@ class Folder(Dataset):
 
     def default_protocol(self, root: Path) -> str:
         return "train_test_folders" if _has_split(self._at(root)) else "holdout_80_20"
+
+    def elsewhere(self, root: Path) -> str:
+        at, given = self._at(root), Path(self.path).expanduser()
+        return "" if given.is_absolute() or at.is_relative_to(root) else str(at)
 
     def source_files(self, root: Path) -> list[Path]:
         return sorted(file for group in self._groups(root) for file in group.files)
@@ -69,15 +74,18 @@ class Folder(Dataset):
         return f"folder(path={self.path!r},size={self.size})"
 
     def _at(self, root: Path) -> Path:
-        return root / Path(self.path).expanduser()
+        here = Path.cwd() / Path(self.path).expanduser()
+        there = root / Path(self.path).expanduser()
+        return there if there.is_dir() and not here.is_dir() else here
 
     def _groups(self, root: Path) -> list[_Group]:
         """The class folders and their images. Raises DataMissing or BenchError where they make no dataset."""
         at = self._at(root)
         if not at.is_dir():
             raise DataMissing(
-                f"{self._spec}: there is no folder {at}; path is relative to the data folder ({root}), or absolute\n"
-                "name another data folder with --data or $BENCH_DATA"
+                f"{self._spec}: there is no folder {at}"
+                + ("" if Path(self.path).expanduser().is_absolute() else f", nor {root / self.path} in the data folder")
+                + "; path is relative to the folder that you type in, else to the data folder, or absolute"
             )
         groups = []
         for part in (at / "train", at / "test") if _has_split(at) else (at,):

@@ -16,10 +16,9 @@ from projects import Project
 from records import make_record, put_quickstart
 
 import bench as api
-from bench.api.drawing import KINDS, kind_of
 from bench.api.results import Results
 from bench.errors import BenchError
-from bench.report.figures.gallery import Gallery
+from bench.report.figures.gallery import KINDS, Gallery
 from bench.report.request import score_reader
 from bench.report.selection import select
 from bench.specs import parse_spec
@@ -206,7 +205,7 @@ def test_a_table_is_text_html_and_numbers(results: Results) -> None:
     assert f"{np.mean(own):.3f}" in repr(table)
     assert "left out: 1 records of digits, holdout_80_20 (version 1), profile paper" in repr(table)
     assert f"{np.mean(own):.3f}" in table._repr_html_()
-    assert table.text("latex").startswith(r"\begin{table}")
+    assert r"\begin{table*}" in table.text("latex")
     higher = results.table("quickstart", metric="average_precision").frame()
     assert (higher.loc["mean"] < frame.loc["mean"]).all()
 
@@ -248,7 +247,7 @@ def test_figures_are_matplotlibs_and_seen_in_a_notebook(results: Results) -> Non
     for kind, options in (
         ("roc", {"normal_class": 4}),
         ("heatmap", {}),
-        ("scores", {"methods": "pca", "normal_class": 4}),
+        ("histogram", {"methods": "pca", "normal_class": 4}),
         ("critical-difference", {}),
     ):
         figure = results.figure(kind, "quickstart", **options)  # type: ignore[arg-type]
@@ -262,11 +261,15 @@ def test_figures_are_matplotlibs_and_seen_in_a_notebook(results: Results) -> Non
 def test_figures_that_cannot_be_are_refused_with_a_reason(results: Results) -> None:
     for arguments, options, reason in (
         (("rco", "quickstart"), {}, "no kind of figure called 'rco'; did you mean roc"),
-        (("scores", "quickstart"), {}, r"3 figures are 'scores'; name one suite or dataset, and one of methods=:\n"),
+        (
+            ("histogram", "quickstart"),
+            {},
+            r"3 figures are 'histogram'; name one suite or dataset, and one of methods=:\n",
+        ),
         (("roc", "quickstart"), {"normal_class": 9}, "no class with records called '9'"),
         (("training", "quickstart"), {"methods": "pca"}, "no losses or AUROC by epoch"),
         (("samples", "quickstart"), {}, "is not what it was when the records were made"),
-        (("choice", "quickstart"), {}, "the records allow no figure 'choice'"),
+        (("choice", "quickstart"), {}, "no method is traced on every class"),
         (("roc", "mnist"), {}, "no records for mnist"),
     ):
         with pytest.raises(BenchError, match=reason):
@@ -279,8 +282,8 @@ def test_every_figure_of_a_suite_is_of_a_known_kind(results: Results) -> None:
     selection = select(cpu.records, lambda record: True)
     gallery = Gallery("quick-start", selection, ["pca", "knn"], "0", score_reader(workspace))
     images = gallery.images(workspace.dataset(parse_spec("digits")))
-    kinds = {kind_of(drawing, "quick-start") for drawing in [*gallery.methods(), *gallery.runs(), *images]}
-    assert kinds == set(KINDS) - {"critical-difference", "choice", "steps"}
+    kinds = {drawing.kind for drawing in [*gallery.methods(KINDS), *gallery.runs(), *images]}
+    assert kinds == set(KINDS) - {"critical-difference"}
 
 
 def test_a_folder_without_records_is_refused(project: Project) -> None:

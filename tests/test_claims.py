@@ -143,3 +143,12 @@ def test_a_file_that_holds_no_experiments_is_refused(verify, tmp_path: Path) -> 
         ended = CliRunner().invoke(app, ["verify", "--explain", "--causes", str(causes), "--results", "runs"])
         assert isinstance(ended.exception, BenchError)
         assert said in str(ended.exception)
+
+
+def test_a_figure_whose_class_the_paper_does_not_name_is_marked_in_the_data_and_no_other() -> None:
+    unplaced = [figure for figure in published_values() if figure.kind == "unplaced"]
+    assert unplaced
+    assert not any(figure.comparable for figure in unplaced)
+    assert all("which class this column is" in figure.note for figure in unplaced)
+    numbered = [figure for figure in published_values() if figure.normal_class.startswith("col")]
+    assert {figure.kind for figure in numbered} == {"unplaced", "context"}, "no name of a class begins so"

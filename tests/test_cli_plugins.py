@@ -125,7 +125,7 @@ def test_rerun_failed_repeats_the_failed_jobs_alone_and_a_mended_plugin_has_a_ne
 
     again = zoo.digits(chosen, "0", "--rerun", "failed")
     assert again.returncode == 1, again.stderr
-    assert "6 jobs, 4 recorded, 2 to run" in again.stderr
+    assert "6 jobs, 6 recorded, 2 to run (2 of them again) on " in again.stderr
     changed = {file for file, facts in zoo.files().items() if before[file] != facts}
     assert changed == {path, zoo.store.path(zoo.record(misbehaves("raises")).job)}
 

@@ -50,6 +50,10 @@ def test_records_of_code_that_has_changed_are_shown_and_removed_only_when_told(b
     shown = bench("gc")
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.count("superseded  ") == 2
+    exported = bench("export", "all.csv")
+    assert exported.stdout == "6 records in all.csv, 2 of them superseded (current is false)\n"
+    rows = pd.read_csv(bench.folder / "all.csv")
+    assert list(rows["method"][~rows["current"]]) == ["brightness"] * 2
     assert "2 superseded records and 0 leftover files would be removed; do it with --yes" in shown.stdout
     assert len(bench.records()) == 6
     assert "2 superseded records and 0 leftover files removed" in bench("gc", "--yes").stdout

@@ -144,10 +144,16 @@ def test_a_trace_is_added_to_records_without_one_and_changes_no_score(bench: Ben
     shutil.copytree(undisturbed.store.folder, bench.store.folder)
     before = bench.records()
 
+    untraced = bench("table", "quickstart", "--selection", "both")
+    assert untraced.returncode == 2
+    assert "nothing here is traced; bench run … --trace does the jobs again with a trace" in untraced.stderr
+    asked = bench.digits(METHODS, "0,1,2,3", "--seeds", "3", "--trace", "--dry-run")
+    assert "36 jobs (24 done, 12 missing); 36 would be run (24 of them again, for a trace)" in asked.stdout
+
     ended = bench.digits(METHODS, "0,1", "--trace")
 
     assert ended.returncode == 0, ended.stderr
-    assert "6 jobs, 0 recorded, 6 to run" in ended.stderr
+    assert "6 jobs, 6 recorded, 6 to run (6 of them again, for a trace) on " in ended.stderr
     assert bench.scores() == undisturbed.scores()
     traced = [record for record in bench.records() if record.traced]
     assert len(traced) == 6

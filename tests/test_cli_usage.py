@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import pytest
-from cli import Bench
+from cli import Bench, python_prints
+
+from bench.cli.listing import Listed
+from bench.version import VERSION
 
 OCSVM = "run --dataset digits --methods ocsvm"
 TOML = """\
@@ -54,6 +59,15 @@ seed = 2
 )
 def test_wrong_usage_is_explained(bench: Bench, command: str, expected: list[str]) -> None:
     _refused(bench, command, expected)
+
+
+def test_a_bare_list_says_what_can_be_listed_and_the_version_is_told(bench: Bench) -> None:
+    listed = bench("list")
+    assert listed.returncode == 0, listed.stderr
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == list(get_args(Listed))
+    assert [row["name"] for row in json.loads(bench("list", "--json").stdout)] == list(get_args(Listed))
+    told = python_prints("-m", "bench", "--version", folder=bench.folder)
+    assert told == f"oneclass-bench {VERSION}\n"
 
 
 def test_missing_data_is_named_file_by_file_with_the_command_that_fetches_it(bench: Bench, digits_data: Path) -> None:

@@ -14,7 +14,9 @@ from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.errors import BenchError
+from bench.fingerprint import source_fingerprint
 from bench.record import Record
+from bench.registry import Registry
 from bench.report.statistics.changes import compare_records
 from bench.store import Store
 
@@ -74,10 +76,40 @@ def test_the_command_takes_folders_and_profiles(tmp_path: Path, monkeypatch: pyt
         Store(tmp_path / "a").put(record)
     shown = CliRunner().invoke(app, ["compare", "paper", "cpu", "--results", "a"])
     assert shown.exit_code == 0, shown.output
-    assert "+0.0100" in shown.output
+    assert "+0.01  " in shown.output
     assert "profile: paper → cpu" in shown.output
     facts = json.loads(CliRunner().invoke(app, ["compare", "a", "a", "--json"]).output)
     assert (facts["identical"], facts["paired"][0]["mean"]) == (8, 0.0)
+    of_none = CliRunner().invoke(app, ["compare", "a", "a", "--method", "vae"])
+    assert "no record of the same method" in str(of_none.exception)
     refused = CliRunner().invoke(app, ["compare", "a", "nowhere"])
     assert isinstance(refused.exception, BenchError)
     assert "neither a folder nor a profile; profiles: " in str(refused.exception)
+
+
+def test_a_methods_older_code_is_held_against_todays_setting_by_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    today = source_fingerprint(Registry("method").find("ocsvm"))
+    command = ["compare", "--method", "ocsvm", "--results", "a"]
+    for record in [*FIRST, make_record(method="knn", fingerprint="of older code")]:
+        Store(tmp_path / "a").put(record)
+    refused = CliRunner().invoke(app, command)
+    assert "8 records of ocsvm are by older code and 0 by today's; bench run makes" in str(refused.exception)
+    for record in shifted(FIRST, [1.5e-06] * 8, fingerprint=today):
+        Store(tmp_path / "a").put(record)
+    elsewhere = make_record(normal_class="0", auroc=0.1, fingerprint=today, profile="cpu", ended="2030")
+    Store(tmp_path / "a").put(elsewhere)
+    shown = CliRunner().invoke(app, command)
+    assert shown.exit_code == 0, shown.output
+    assert "today's code − older code, auroc, over pairs of class × seed" in shown.output
+    assert "+1.5e-06" in shown.output
+    assert "0 of 8 pairs are the same to the last bit" in shown.output
+    assert "without a counterpart: 0 of older code, 1 of today's code" in shown.output
+    assert f"code: ffffffffff → {today[:10]}" in shown.output
+    assert "knn" not in shown.output
+    for words in (["compare"], ["compare", "a"], ["compare", "a", "--method", "ocsvm"]):
+        assert "name two folders or profiles, or --method NAME" in str(CliRunner().invoke(app, words).exception)
+    unknown = CliRunner().invoke(app, ["compare", "--method", "ocsmv"])
+    assert "did you mean ocsvm?" in str(unknown.exception)

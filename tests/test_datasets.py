@@ -509,9 +509,11 @@ def test_folder_refuses_pictures_of_unknown_scale(classes: Path, pixels: np.ndar
 
 
 def test_folder_errors_name_what_is_wrong(classes: Path, mvtec: Path) -> None:
-    message = refused(lambda: Folder(path="owm").source_files(classes), classes / "owm", "relative to the data folder")
-    assert "folder(path='owm'" in message
-    refused(lambda: Folder(path="owm").fetch(classes), classes / "owm", "<class>", error=BenchError)
+    parts = "folder(path='owm'", Path.cwd() / "owm", classes / "owm", "relative to the folder that you type in"
+    refused(lambda: Folder(path="owm").source_files(classes), *parts)
+    absolute = str(classes / "owm")
+    assert refused(lambda: Folder(path=absolute).source_files(Path("data"))).count(absolute) == 2
+    refused(lambda: Folder(path="owm").fetch(classes), Path.cwd() / "owm", "<class>", error=BenchError)
     unreadable = classes / "own/cat/x.jpg"
     unreadable.write_bytes(b"no picture")
     refused(lambda: Folder(path="own").read(classes), unreadable)
@@ -527,6 +529,39 @@ def test_folder_errors_name_what_is_wrong(classes: Path, mvtec: Path) -> None:
     refused(lambda: Folder(path="tiles").source_files(mvtec), mvtec / "tiles/train")
     refused(lambda: Folder(path="tiles", size=0), "at least 1", error=BenchError)
     refused(lambda: Folder(path=""), "path", error=BenchError)
+
+
+def test_a_folders_path_is_that_of_the_working_folder_then_of_the_data_folder(
+    classes: Path, mvtec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, work = tmp_path / "data", tmp_path / "work"
+    work.mkdir()
+    shutil.copytree(classes / "own", data / "own")
+    monkeypatch.chdir(work)
+    in_data = prepare_own(data)
+    assert Folder(path="own").elsewhere(data) == ""
+    shutil.copytree(mvtec / "tiles", work / "own")
+    here = prepare_own(data)
+    assert here != in_data
+    assert Folder(path="own").elsewhere(data) == str(work / "own")
+    assert Folder(path="own").default_protocol(data) == "train_test_folders"
+    assert Folder(path=str(data / "own")).elsewhere(data) == ""
+
+
+def test_what_was_prepared_in_one_working_folder_does_not_serve_in_another(
+    classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "one")
+    shutil.copytree(classes / "own", tmp_path / "one/own")
+    before = prepare_own(data)
+    shutil.rmtree(tmp_path / "one/own")
+    assert prepare_own(data) == before, "where it was"
+    monkeypatch.chdir(tmp_path / "other")
+    with pytest.raises(DataMissing, match="there is no folder"):
+        prepare_own(data)
 
 
 def test_folder_spec_needs_a_path() -> None:

@@ -37,10 +37,18 @@ def test_a_frame_has_a_row_a_record_with_all_that_it_says() -> None:
     assert list(rows["key"]) == [record.job.key for record in RECORDS]
     assert list(rows["status"]) == ["done", "done", "failed"]
     assert list(rows["metrics.auroc"].dropna()) == [0.75, 0.5]
-    assert list(rows["parameters.gamma"][:2]) == ["scale", 0.05]
+    assert list(rows["parameters.gamma"][:2]) == ["scale", "0.05"]
     assert rows["parameters.sizes"][0] == "[1, 2]"
     assert rows["reason"][2] == "ValueError: made to fail"
     assert rows["normal_class"][1] == "4"
+    assert rows["current"].all()
+    assert list(frame(RECORDS, [RECORDS[1]])["current"]) == [True, False, True]
+
+
+def test_every_column_holds_values_of_one_type() -> None:
+    rows = frame([*RECORDS, make_record(normal_class="ape", precision="bf16", max_train=10)])
+    assert {name for name in rows.columns if len({type(value) for value in rows[name].dropna()}) > 1} == set()
+    assert {type(value) for value in rows["normal_class"]} == {str}
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

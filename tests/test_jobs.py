@@ -116,6 +116,9 @@ def test_a_suite_expands_to_every_combination_once_by_seed_then_class_then_metho
 def test_a_suite_of_suites_expands_to_theirs_in_order_each_once(zoo: Workspace) -> None:
     parts = [expand(Request(suite=name), zoo) for name in ("zoo", "family")]
     assert expand(Request(suite="everything"), zoo) == [*parts[0], *parts[1]]
+    assert expand(Request(suite="zoo, family,zoo"), zoo) == [*parts[0], *parts[1]]
+    with pytest.raises(BenchError, match="no suite called 'famly'; did you mean family"):
+        expand(Request(suite="zoo,famly"), zoo)
 
 
 def test_a_suite_says_its_protocol_profile_classes_and_seeds(zoo: Workspace) -> None:

@@ -402,7 +402,7 @@ def test_an_oracle_stands_in_columns_of_its_own_beside_the_last_epoch() -> None:
 def test_a_table_with_an_oracle_says_that_labels_chose_and_which_records_have_no_trace() -> None:
     records = traced(0.6, 0.7), make_record(method="pca", auroc=0.5)
     table = class_table(chosen(*records), "auroc", choice="both")
-    assert table.cells["3"]["pca (oracle)"].mean is None
+    assert table.columns == ["ocsvm", "ocsvm (oracle)", "ocsvm (oracle − last)", "pca"]
     assert any("only the test labels can choose" in note for note in table.notes)
     assert any(note.startswith("1 records have no trace") for note in table.notes)
     assert not [note for note in table_of(*records).notes if "oracle" in note]
@@ -412,6 +412,12 @@ def test_a_table_with_an_oracle_says_that_labels_chose_and_which_records_have_no
 def test_an_oracle_of_what_is_not_traced_is_refused(choice: Any) -> None:
     with pytest.raises(BenchError, match="only the AUROC is traced"):
         class_table(chosen(traced(0.6, 0.7)), "average_precision", choice=choice)
+
+
+@pytest.mark.parametrize("choice", ["oracle", "both", "every"])
+def test_where_nothing_is_traced_it_is_said_how_to_get_a_trace(choice: Any) -> None:
+    with pytest.raises(BenchError, match=r"nothing here is traced; bench run … --trace"):
+        class_table(chosen(make_record()), "auroc", choice=choice)
 
 
 def test_the_mean_over_classes_is_the_mean_of_the_oracles_choices() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from matplotlib.figure import Figure
 
 from bench.errors import BenchError, unknown, warn
-from bench.report.figures.gallery import Drawing, Gallery, first_class
+from bench.report.figures.gallery import IMAGES, KINDS, RANKS, Drawing, Gallery, first_class
 from bench.report.figures.ranks import critical_difference
 from bench.report.figures.style import svg
 from bench.report.request import recorded_dataset, score_reader
@@ -16,21 +16,18 @@ from bench.report.selection import Selection, class_named
 from bench.report.statistics.ranking import blocks, rank_methods
 from bench.workspace import Workspace
 
-OF_METHODS = ("roc", "heatmap", "seeds", "cost", "choice", "steps")
-OF_RUNS = ("scores", "training")
-OF_IMAGES = ("samples", "extremes", "reconstructions")
-RANKS = "critical-difference"
-KINDS = (*OF_METHODS, RANKS, *OF_RUNS, *OF_IMAGES)
-"""``roc``: curves of one class. ``heatmap``, ``seeds``, ``cost``, ``choice`` (by what is chosen with the test set),
-``steps`` (by the length of training), ``critical-difference``: methods side by side. ``scores``, ``training``,
-``extremes``, ``reconstructions``: of one run, so that one method has to be named. ``samples``: images of each class.
-``OF_IMAGES`` need the dataset."""
-
 
 def drawn(
-    kind: str, chosen: Mapping[str, Selection], labels: Sequence[str], normal_class: str | None, workspace: Workspace
+    kind: str,
+    chosen: Mapping[str, Selection],
+    conditions: Mapping[str, Sequence[Selection]],
+    labels: Sequence[str],
+    normal_class: str | None,
+    workspace: Workspace,
 ) -> Figure:
-    """The one figure of that kind. Raises BenchError where there are several, or the records do not allow it."""
+    """The one figure of that kind; ``conditions`` has each suite's selections under every condition.
+
+    Raises BenchError where there are several, or the records do not allow it."""
     if kind not in KINDS:
         raise unknown("kind of figure", kind, KINDS)
     if kind == RANKS:
@@ -38,8 +35,8 @@ def drawn(
     found = [
         drawing
         for part, selection in chosen.items()
-        for drawing in _drawings(kind, part, selection, labels, normal_class, workspace)
-        if kind_of(drawing, part) == kind
+        for drawing in _drawings(kind, part, selection, conditions.get(part, ()), labels, normal_class, workspace)
+        if drawing.kind == kind
     ]
     if not found:
         raise BenchError(f"the records allow no figure {kind!r}: none ended well that it could show")
@@ -51,24 +48,23 @@ def drawn(
     return _shown(found[0].draw())
 
 
-def kind_of(drawing: Drawing, part: str) -> str:
-    """The kind of a figure of a suite."""
-    return drawing.name.removeprefix(f"{part}-").partition("-")[0]
-
-
 def _drawings(
-    kind: str, part: str, selection: Selection, labels: Sequence[str], wanted: str | None, workspace: Workspace
+    kind: str,
+    part: str,
+    selection: Selection,
+    conditions: Sequence[Selection],
+    labels: Sequence[str],
+    wanted: str | None,
+    workspace: Workspace,
 ) -> Iterator[Drawing]:
     name = first_class(selection) if wanted is None else class_named(selection.records, wanted)
     if wanted is not None and name is None:
         raise unknown("class with records", wanted, selection.classes)
-    gallery = Gallery(part, selection, labels, name, score_reader(workspace))
-    if kind in OF_METHODS:
-        yield from gallery.methods()
-    elif kind in OF_RUNS:
-        yield from gallery.runs()
-    else:
+    gallery = Gallery(part, selection, labels, name, score_reader(workspace), conditions)
+    if kind in IMAGES:
         yield from gallery.images(recorded_dataset(selection.setting, workspace))
+    else:
+        yield from (*gallery.methods([kind]), *gallery.runs())
 
 
 def _shown(figure: Figure) -> Figure:

@@ -21,6 +21,7 @@ from bench.report.request import (
     score_reader,
     selections,
     table_of,
+    under_conditions,
     with_scores,
 )
 from bench.report.selection import Selection, Setting, select, setting_of
@@ -161,16 +162,18 @@ class Results:
         methods: Names | None = None,
         profile: str | None = None,
     ) -> Figure:
-        """A figure of ``bench figures``, as matplotlib's Figure, by its kind: see ``bench.api.drawing.KINDS``.
+        """A figure of ``bench figures``, as matplotlib's Figure, by its kind, as ``--only`` takes it there.
 
-        Curves, histograms and images are of ``normal_class``, else of the first. Raises BenchError for a kind that does
-        not exist, or that the records do not allow.
+        Curves, histograms and images are of ``normal_class``, else of the first; what shows a single run needs one
+        method to be named. Raises BenchError for a kind that does not exist, or that the records do not allow.
         """
         from bench.api.drawing import drawn
 
         chosen, labels = self._selected(name, methods, profile)
         wanted = None if normal_class is None else str(normal_class)
-        return drawn(kind, chosen, labels, wanted, self.workspace)
+        asked = Wanted(methods=words.names(methods), profile=profile)
+        conditions = {} if name is None else under_conditions(name, self.records, self.workspace, asked)
+        return drawn(kind, chosen, conditions, labels, wanted, self.workspace)
 
     def __repr__(self) -> str:
         methods = list(dict.fromkeys(record.job.label for record in self.records))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from typing import Annotated
 
 import typer
 
@@ -27,10 +28,10 @@ from bench.cli import (
 )
 from bench.errors import BenchError
 from bench.terminal import echo
+from bench.version import VERSION
 
 app = typer.Typer(
     name="bench",
-    help="Fair, fast, reproducible benchmarking of one-class image anomaly detection.",
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help starts in half the time
     pretty_exceptions_enable=False,
@@ -59,6 +60,21 @@ app.command("doctor")(listing.doctor)
 app.command("check")(check.check)
 app.add_typer(data.app, name="data")
 app.add_typer(new.app, name="new")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        echo(f"oneclass-bench {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is, and stop.")
+    ] = False,
+) -> None:
+    """Fair, fast, reproducible benchmarking of one-class image anomaly detection."""
 
 
 def main() -> None:

@@ -19,8 +19,17 @@ if TYPE_CHECKING:
 
 
 def compare(
-    first: Annotated[str, typer.Argument(help="A results folder, or a profile in the results folder.")],
-    second: Annotated[str, typer.Argument(help="What to hold against it.")],
+    first: Annotated[
+        str | None, typer.Argument(help="A results folder, or a profile in the results folder.", show_default=False)
+    ] = None,
+    second: Annotated[str | None, typer.Argument(help="What to hold against it.", show_default=False)] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="This method alone; without FIRST and SECOND what its older code made against what today's did.",
+        ),
+    ] = None,
     metric: options.Metric = "auroc",
     as_json: options.Json = False,
     results: options.Results = None,
@@ -29,7 +38,14 @@ def compare(
     """Hold two sets of records against each other: differences with intervals, and what else changed."""
     from bench.report.statistics.changes import compare_records
 
-    found = compare_records(_records(first, results, config), _records(second, results, config), metric)
+    if first is not None and second is not None:
+        one, other = (_of(method, _records(name, results, config)) for name in (first, second))
+        found = compare_records(one, other, metric)
+    elif first is None and method is not None:
+        first, second = "older code", "today's code"
+        found = compare_records(*_by_age(method, results, config), metric, same_setting=True)
+    else:
+        raise BenchError("name two folders or profiles, or --method NAME: its older code against today's")
     if as_json:
         facts = dataclasses.asdict(found)
         for each, paired in zip(facts["paired"], found.paired, strict=True):
@@ -53,14 +69,36 @@ def _records(name: str, results: Path | None, config: Path | None) -> list[Recor
     return [record for record in Store(workspace.results).records()[0] if record.job.profile == name]
 
 
+def _of(method: str | None, records: list[Record]) -> list[Record]:
+    return [record for record in records if method in (None, record.job.method)]
+
+
+def _by_age(method: str, results: Path | None, config: Path | None) -> tuple[list[Record], list[Record]]:
+    """A method's records that older code made, and those of today's."""
+    from bench.report.request import currency, read_records
+    from bench.workspace import open_workspace
+
+    workspace = open_workspace(config, None, results)
+    workspace.methods.find(method)
+    is_current = currency(workspace)
+    records = _of(method, read_records(workspace))
+    older, todays = ([r for r in records if is_current(r) == today] for today in (False, True))
+    if not older or not todays:
+        raise BenchError(
+            f"there is nothing to compare: {len(older)} records of {method} are by older code and {len(todays)} by "
+            "today's; bench run makes those of today's code"
+        )
+    return older, todays
+
+
 def _as_text(found: RecordComparison, first: str, second: str) -> str:
     from tabulate import tabulate
 
     rows = []
     for paired in found.paired:
         interval = paired.interval
-        shown = f"{interval[0]:+.4f} to {interval[1]:+.4f}" if interval else "one pair alone"
-        rows.append((paired.label, len(paired.differences), f"{paired.mean:+.4f}", shown))
+        shown = f"{_signed(interval[0])} to {_signed(interval[1])}" if interval else "one pair alone"
+        rows.append((paired.label, len(paired.differences), _signed(paired.mean), shown))
     pairs = sum(len(paired.differences) for paired in found.paired)
     lines = [
         f"{second} − {first}, {found.metric}, over pairs of class × seed",
@@ -77,3 +115,8 @@ def _as_text(found: RecordComparison, first: str, second: str) -> str:
         lines += [f"\nchanged, {name}:", *(f"  {change}" for change in changes)]
     lines.append("\nclasses of one dataset are not independent of each other; the intervals take them as if they were")
     return "\n".join(lines)
+
+
+def _signed(difference: float) -> str:
+    """A difference in its significant digits, however small it is."""
+    return f"{difference:+.3g}" if difference else "0"

@@ -22,9 +22,19 @@ Listed = Literal["methods", "datasets", "protocols", "suites", "profiles", "tabl
 KINDS: dict[str, Kind] = {"methods": "method", "datasets": "dataset", "protocols": "protocol"}
 """Of what is listed, the plugins."""
 
+SUMMARIES: dict[Listed, str] = {
+    "methods": "detectors, for --methods; bench list methods NAME: the parameters of one",
+    "datasets": "labelled images, for --dataset; bench list datasets NAME: the parameters of one",
+    "protocols": "ways to split a dataset into training and test images, for --protocol",
+    "suites": "named grids of jobs, for --suite",
+    "profiles": "sets of parameters, for --profile",
+}
+
 
 def list_names(
-    what: Annotated[Listed, typer.Argument(help="What to list.")],
+    what: Annotated[
+        Listed | None, typer.Argument(help="What to list (default: what can be listed).", show_default=False)
+    ] = None,
     name: Annotated[
         str | None, typer.Argument(help="One method or dataset (a spec), for its parameters.", show_default=False)
     ] = None,
@@ -32,7 +42,10 @@ def list_names(
     config: options.Config = None,
 ) -> None:
     """List the names that other commands take, each with its summary; or the parameters of one method or dataset."""
-    rows = _listed(what, config) if name is None else _parameters(what, name, config)
+    if what is None:
+        rows = [{"name": each, "summary": summary} for each, summary in SUMMARIES.items()]
+    else:
+        rows = _listed(what, config) if name is None else _parameters(what, name, config)
     if as_json:
         echo(json.dumps(rows, indent=1))
         return

@@ -27,18 +27,21 @@ def export(
 ) -> None:
     """Write every record to one table, a row each: figures, costs, parameters, provenance.
 
+    The column ``current`` is false where a newer record of the same job, or one of today's code, stands in for it.
     Or to an experiment tracker, a run each; a record that is there already is left alone.
     """
     from bench.report.export import frame, trackers
-    from bench.report.request import read_records
+    from bench.report.request import currency, read_records
+    from bench.report.selection import superseded
     from bench.workspace import open_workspace
 
     workspace = open_workspace(config, None, results)
-    names = workspace.config.shown()
     records = read_records(workspace)
     tracker, colon, place = target.partition(":")
     if not colon or target.endswith(frame.SUFFIXES):
-        echo(f"{frame.write(records, Path(target), names)} records in {target}")
+        old = superseded(records, currency(workspace))
+        told = f", {len(old)} of them superseded (current is false)" if old else ""
+        echo(f"{frame.write(records, Path(target), workspace.config.shown(), old)} records in {target}{told}")
     else:
         written = trackers.export(records, tracker, place)
         echo(f"{written} records exported to {target}, {len(records) - written} were there already")

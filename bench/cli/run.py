@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from bench.cli import options
+from bench.cli.failures import failures
 from bench.errors import BenchError, warn
 from bench.terminal import echo
 
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
 
 def run(
-    suite: Annotated[str | None, typer.Option(help="Named grid of jobs: see bench list suites.")] = None,
+    suite: Annotated[
+        str | None, typer.Option(help="Named grid of jobs, or several: mnist,cifar10. See bench list suites.")
+    ] = None,
     dataset: Annotated[
         str | None,
         typer.Option(help="Instead of a suite: one dataset, all its classes, e.g. \"folder(path='tiles')\"."),
@@ -167,11 +170,11 @@ def _print_plan(title: str, planned: Plan, executor: Executor, probed: bool) -> 
 
     from bench.execution.estimates import makespan
     from bench.execution.progress import clock
-    from bench.execution.run import counts
+    from bench.execution.run import counts, repeated
     from bench.execution.session import described
 
     statuses = ", ".join(f"{number} {status}" for status, number in sorted(counts(planned).items()))
-    echo(f"{title}: {len(planned.jobs)} jobs ({statuses}); {len(planned.pending)} would be run")
+    echo(f"{title}: {len(planned.jobs)} jobs ({statuses}); {len(planned.pending)} would be run{repeated(planned)}")
     labels: dict[str, list[float | None]] = defaultdict(list)
     for job in planned.pending:
         labels[job.label].append(planned.expected.get(job.key))
@@ -227,8 +230,8 @@ def _finish(result: Result, planned: Plan) -> None:
     """Say what is not well and how to go on, and exit with the code that says so."""
     if failed := result.failed:
         echo(f"\n{len(failed)} of {len(result.jobs)} jobs did not end well:", err=True)
-        for record in failed:
-            echo(f"  {record.job.key[:12]}  {record.status:8}  {record.job.title}: {record.reason}", err=True)
+        for each in failures(failed):
+            echo(f"  {each.key}  {each.status:8}  {each.text}", err=True)
         echo("bench show KEY tells more; --rerun failed runs them again", err=True)
     if result.signal is not None:
         echo(f"\nstopped: {result.missing} jobs are left; the same command goes on with them", err=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from bench.cli import options
+from bench.cli.failures import failures
 from bench.terminal import echo
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ def status(
 ) -> None:
     """Count the records by dataset, method and status; name those that did not end well, and jobs under way."""
     from bench.execution.claims import claims
+    from bench.report.request import currency
+    from bench.report.selection import superseded
     from bench.store import Store
     from bench.workspace import open_workspace
 
@@ -70,9 +73,11 @@ def status(
         _print_counts(records)
     elif not unreadable and not under_way:
         echo(f"no records in {workspace.results}; try:  bench run --suite quickstart --methods all")
-    for record in records:
-        if record.status != "done":
-            echo(f"{record.status:8}  {record.job.key[:12]}  {record.job.title}: {record.reason}")
+    old = {record.job.key for record in superseded(records, currency(workspace))}
+    for each in failures(record for record in records if record.job.key not in old):
+        echo(f"{each.status:8}  {each.key}  {each.text}")
+    if mended := sum(record.status != "done" and record.job.key in old for record in records):
+        echo(f"{mended} that did not end well are superseded by newer records of their jobs; bench gc removes them")
     for error in unreadable:
         echo(f"unreadable  {error}")
     for claim in under_way:

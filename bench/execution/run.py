@@ -53,6 +53,8 @@ class Plan:
     """What ``expected`` is from; None where no job is pending."""
     command: Sequence[str] = field(default_factory=command)
     """The command line that asks for these jobs, which their records keep."""
+    trace: bool = False
+    """Whether records without a trace are made again."""
 
     def put_in_order(self) -> None:
         """The longest pending jobs first, before them those of unknown length, by what they have to do."""
@@ -90,13 +92,14 @@ class Result:
 def plan(jobs: Sequence[Job], workspace: Workspace, device: str, rerun: Rerun = "missing", trace: bool = False) -> Plan:
     """Hold the jobs against the records in the results folder, and put those to be done in order, the longest first.
 
-    A record without the wanted trace, or one that cannot be read, is missing. A long job that starts last would keep
-    one slot busy and the others waiting; what nothing is known of comes first of all, by its epochs and training
+    A job whose record has not the wanted trace, or cannot be read, is to be done too. A long job that starts last would
+    keep one slot busy and the others waiting; what nothing is known of comes first of all, by its epochs and training
     images. ``device``: cpu or cuda.
     """
     records, unreadable = Store(workspace.results).records()
     by_key = {record.job.key: record for record in records}
-    found = Plan(jobs, unreadable=unreadable, accuracy=accuracy(records), gpu_needs=GpuNeeds(records), device=device)
+    found = Plan(jobs, unreadable=unreadable, accuracy=accuracy(records), device=device, trace=trace)
+    found.gpu_needs = GpuNeeds(records)
     found.records = {job.key: by_key[job.key] for job in jobs if job.key in by_key}
     found.pending = [job for job in jobs if _wanted(found.records.get(job.key), rerun, trace)]
     if found.pending:
@@ -214,6 +217,15 @@ class Options:
     max_seconds: float = math.inf
     trace: bool = False
     graphs: bool = True
+
+
+def repeated(planned: Plan) -> str:
+    """How many of the pending jobs have a record and are done again, and what for, in words; empty where none is."""
+    records = [record for job in planned.pending if (record := planned.records.get(job.key))]
+    if not records:
+        return ""
+    for_trace = planned.trace and all(record.status == "done" and not record.traced for record in records)
+    return f" ({len(records)} of them again{', for a trace' if for_trace else ''})"
 
 
 def counts(planned: Plan) -> Counter[str]:

@@ -12,7 +12,7 @@ from bench.execution.estimates import Forecast
 from bench.execution.executor import Executor
 from bench.execution.observers import Events, Observer, Observers, open_log
 from bench.execution.progress import Progress
-from bench.execution.run import Options, Plan, Result, prepare, run
+from bench.execution.run import Options, Plan, Result, prepare, repeated, run
 from bench.execution.screens import console
 from bench.store import Store
 from bench.terminal import echo
@@ -28,7 +28,7 @@ def execute(
     """Do what is pending of a plan. Raises BenchError as ``prepare`` and ``run`` do."""
     tasks = prepare(planned, workspace, options)
     pending = len(tasks)
-    facts = {"jobs": len(planned.jobs), "recorded": len(planned.jobs) - pending, "pending": pending}
+    facts = {"jobs": len(planned.jobs), "recorded": len(planned.records), "pending": pending}
     forecast = Forecast(planned.pending, planned.expected, lambda: executor.slots)
     with contextlib.ExitStack() as open_until_the_end:
         streams = [sys.stdout] if show == "events" else []
@@ -37,7 +37,7 @@ def execute(
         events = [Events(stream, forecast.left) for stream in streams]
         observers: list[Observer] = [forecast, *events]
         if show == "progress":
-            observers.append(open_until_the_end.enter_context(_progress(title, facts, workspace, executor, forecast)))
+            observers.append(open_until_the_end.enter_context(_progress(title, planned, workspace, executor, forecast)))
         for each in events:
             each.write("run", title=title, command=planned.command, pid=os.getpid(), host=socket.gethostname(), **facts)
         with contextlib.redirect_stdout(sys.stderr):  # Ray prints that a node is lost, amid the events
@@ -61,12 +61,10 @@ def described(executor: Executor) -> str:
     return f"{slots} {'slot' if slots == 1 else 'slots'} ({executor.device}) of {executor.place}"
 
 
-def _progress(
-    title: str, facts: dict[str, int], workspace: Workspace, executor: Executor, forecast: Forecast
-) -> Progress:
+def _progress(title: str, planned: Plan, workspace: Workspace, executor: Executor, forecast: Forecast) -> Progress:
     echo(
-        f"{title}: {facts['jobs']} jobs, {facts['recorded']} recorded, {facts['pending']} to run on "
-        f"{described(executor)}; records in {workspace.results}",
+        f"{title}: {len(planned.jobs)} jobs, {len(planned.records)} recorded, {len(planned.pending)} to run"
+        f"{repeated(planned)} on {described(executor)}; records in {workspace.results}",
         err=True,
     )
-    return Progress(console(), title, facts["pending"], forecast)
+    return Progress(console(), title, len(planned.pending), forecast)

@@ -84,7 +84,7 @@ def _held(published: Published, label: str, shown: str, table: Table, place: str
     cell = table.cells.get(row, {}).get(column, Cell())
     if not label:
         reason = "no method here"
-    elif not published.comparable or published.normal_class.startswith("col"):
+    elif not published.comparable:
         reason = published.note
     elif cell.mean is None:
         reason = "failed" if cell.failed else NO_RECORDS

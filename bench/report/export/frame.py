@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -21,31 +21,41 @@ SUFFIXES = (".csv", ".parquet")
 """What ``write`` can write, by the file's suffix."""
 
 
-def frame(records: Iterable[Record], names: Mapping[str, str] = NO_NAMES) -> DataFrame:
+def frame(
+    records: Iterable[Record], names: Mapping[str, str] = NO_NAMES, superseded: Collection[Record] = ()
+) -> DataFrame:
     """A row for each record, in the order given. ``names``: by label, the name that reports show.
 
-    Columns: the key, the job's fields, that name as ``shown``, the status and reason, then ``split.*``, ``metrics.*``,
-    ``cost.*``, ``parameters.*``, ``ledger.*`` and ``provenance.*``; ``oracle``, and ``epochs`` (how many). What is no
-    number, text or truth value is JSON text.
+    Columns: the key, ``current`` (false for a superseded record), the job's fields, that name as ``shown``, the status
+    and reason, then ``split.*``, ``metrics.*``, ``cost.*``, ``parameters.*``, ``ledger.*`` and ``provenance.*``;
+    ``oracle``, and ``epochs`` (how many). What is no number, text or truth value is JSON text. All values of a column
+    are of one type.
     """
     from pandas import DataFrame
 
-    return DataFrame([row(record, names) for record in records])
+    old = {record.job.key for record in superseded}
+    rows = [row(record, names) for record in records]
+    return _of_one_type(DataFrame([{"key": each["key"], "current": each["key"] not in old, **each} for each in rows]))
 
 
-def write(records: Iterable[Record], file: Path, names: Mapping[str, str] = NO_NAMES) -> int:
+def write(
+    records: Iterable[Record],
+    file: Path,
+    names: Mapping[str, str] = NO_NAMES,
+    superseded: Collection[Record] = (),
+) -> int:
     """Write the frame to a CSV or Parquet file, by its suffix; returns the number of rows.
 
     Raises BenchError for another suffix, or where the file cannot be written.
     """
     if file.suffix not in SUFFIXES:
         raise BenchError(f"cannot tell the format of {file}; write a name that ends in {' or '.join(SUFFIXES)}")
-    rows = frame(records, names)
+    rows = frame(records, names, superseded)
     try:
         if file.suffix == ".csv":
             rows.to_csv(file, index=False)
         else:
-            _of_one_type(rows).to_parquet(file, index=False)
+            rows.to_parquet(file, index=False)
     except ImportError as error:
         raise BenchError("Parquet needs pyarrow; pip install 'oneclass-bench[parquet]', or write a .csv") from error
     except OSError as error:

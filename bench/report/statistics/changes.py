@@ -12,8 +12,8 @@ from bench.errors import BenchError
 from bench.record import Record
 from bench.report.statistics.ranking import interval_of_mean
 
-Place = tuple[str, str, str, str, int]
-"""Label, dataset, protocol, normal class and seed: what two records share that are held against each other."""
+Place = tuple[Any, ...]
+"""What two records share that are held against each other: label, dataset, protocol, normal class and seed first."""
 
 IGNORED = ("started", "ended", "slot", "command", "expected_seconds")
 """Provenance that differs from job to job."""
@@ -52,12 +52,14 @@ class RecordComparison:
     """By label (or ``environment``), what changed, as ``name: before → after``."""
 
 
-def compare_records(first: Iterable[Record], second: Iterable[Record], metric: str = "auroc") -> RecordComparison:
-    """Hold done records of two sets against each other, pair by pair.
+def compare_records(
+    first: Iterable[Record], second: Iterable[Record], metric: str = "auroc", same_setting: bool = False
+) -> RecordComparison:
+    """Hold done records of two sets against each other, pair by pair; where asked, of the same profile alone.
 
     Where a set has several for a place, as of several profiles, the newest counts. Raises BenchError where no pair is.
     """
-    before, after = _by_place(first), _by_place(second)
+    before, after = (_by_place(records, same_setting) for records in (first, second))
     common = sorted(before.keys() & after.keys())
     if not common:
         raise BenchError("the two have no record of the same method, dataset, protocol, class and seed in common")
@@ -83,9 +85,15 @@ def compare_records(first: Iterable[Record], second: Iterable[Record], metric: s
     )
 
 
-def _by_place(records: Iterable[Record]) -> dict[Place, Record]:
+def _by_place(records: Iterable[Record], same_setting: bool) -> dict[Place, Record]:
     done = sorted((r for r in records if r.status == "done"), key=lambda r: str(r.provenance.get("ended", "")))
-    return {(r.job.label, r.job.dataset, r.job.protocol, r.job.normal_class, r.job.seed): r for r in done}
+    return {_place(record, same_setting): record for record in done}
+
+
+def _place(record: Record, same_setting: bool) -> Place:
+    job = record.job
+    setting = (job.profile, str(job.max_train), job.precision) if same_setting else ()
+    return (job.label, job.dataset, job.protocol, job.normal_class, job.seed, *setting)
 
 
 def _code(record: Record) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Literal
 
-Kind = Literal["printed", "quoted", "computed", "inferred", "context"]
+Kind = Literal["printed", "quoted", "computed", "inferred", "context", "unplaced"]
 """``printed``: in the paper's text. ``quoted``: its cell was not seen, another source has the row. ``computed``: a mean
-of such cells. ``inferred``: see the note. ``context``: of other work, whose protocol is another or not known."""
+of such cells. ``inferred``: see the note. ``context``: of other work, whose protocol is another or not known.
+``unplaced``: in the paper's text, which does not say of which class; ``normal_class`` numbers the columns."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Published:
     @property
     def comparable(self) -> bool:
         """Whether a reproduction may be held against it."""
-        return self.kind != "context"
+        return self.kind not in ("context", "unplaced")
 
 
 @functools.cache

@@ -125,16 +125,22 @@ class Series:
     figure: Callable[[Record], float | None]
 
 
-def series(records: Iterable[Record], metric: str, choice: Choice, order: Sequence[str] = ()) -> list[Series]:
+def series(records: Sequence[Record], metric: str, choice: Choice, order: Sequence[str] = ()) -> list[Series]:
     """The lines for every label in the records: after the last epoch, by an oracle, or both and their difference.
 
     ``every``: of traced records alone, the last epoch, the oracle, and the last epoch where test batches are normalised
-    by themselves.
+    by themselves. A label without a trace has no line that would need one.
 
-    Raises BenchError for the oracle of another metric than the AUROC, which alone is traced.
+    Raises BenchError for the oracle of another metric than the AUROC, which alone is traced, and where nothing is.
     """
+    traced = {record.job.label for record in records if record.traced}
     if choice != "last" and metric != "auroc":
         raise BenchError(f"only the AUROC is traced, so --selection {choice} goes with --metric auroc alone")
+    if choice != "last" and not traced:
+        raise BenchError(
+            "nothing here is traced; bench run … --trace does the jobs again with a trace, which is the test AUROC of "
+            f"every epoch and candidate, and what --selection {choice} chooses from"
+        )
 
     def last(record: Record) -> float | None:
         return record.metrics.get(metric) if record.traced or choice != "every" else None
@@ -164,6 +170,7 @@ def series(records: Iterable[Record], metric: str, choice: Choice, order: Sequen
         Series(label, label + figures[each][0], figures[each][1])
         for label in ordered({record.job.label for record in records}, order)
         for each in shown
+        if label in traced or (each == "last" and choice != "every")
     ]
 
 
