@@ -22,6 +22,8 @@ MARKERS = "o^s"
 def choices(selection: Selection, order: Sequence[str] = ()) -> dict[str, dict[str, float]]:
     """By label, its mean AUROC over classes under each choice, of the seeds that are traced on every class."""
     traced = [record for record in selection.records if record.traced]
+    if not traced:
+        return {}
     row = means(dataclasses.replace(selection, records=traced, shared=selection.means), "auroc", order, "every")
     found: dict[str, dict[str, float]] = {}
     for label in ordered({record.job.label for record in traced}, order):
