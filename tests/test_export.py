@@ -42,7 +42,7 @@ def test_a_frame_has_a_row_a_record_with_all_that_it_says() -> None:
     assert rows["reason"][2] == "ValueError: made to fail"
     assert rows["normal_class"][1] == "4"
     assert rows["current"].all()
-    assert list(frame(RECORDS, [RECORDS[1]])["current"]) == [True, False, True]
+    assert list(frame(RECORDS, superseded=[RECORDS[1]])["current"]) == [True, False, True]
 
 
 def test_every_column_holds_values_of_one_type() -> None:
