@@ -9,6 +9,7 @@ import typer
 
 from bench.cli import (
     check,
+    cite,
     compare,
     data,
     figures,
@@ -45,6 +46,7 @@ app.command("verify")(verify.verify)
 app.command("compare")(compare.compare)
 app.command("status")(status.status)
 app.command("show")(listing.show)
+app.command("cite")(cite.cite)
 app.command("export")(records.export)
 app.command("pack")(records.pack)
 app.command("gc")(records.gc)
