@@ -52,8 +52,7 @@ def test_an_entry_is_whole(key: str) -> None:
     assert {"author", "title", "year", "keywords"} <= fields.keys()
     assert len(fields) == len(entry.splitlines()) - 2, "a line each"
     assert re.fullmatch(r"(19|20)\d\d", fields["year"])
-    assert key.startswith(tuple("abcdefghijklmnopqrstuvwxyz"))
-    assert re.search(rf"{fields['year']}", key) or key in ("akcay2019ganomaly",), "its key has its year"
+    assert re.fullmatch(rf"[a-z]+{fields['year']}[a-z]+", key)
 
 
 def test_a_suites_methods_dataset_and_protocol_are_cited_each_once(project: Project) -> None:
@@ -61,7 +60,7 @@ def test_a_suites_methods_dataset_and_protocol_are_cited_each_once(project: Proj
     for method in ("knn", "ocsvm", "mean_image"):
         store.put(make_record(method=method))
     keys, told = cited("--suite", "mnist")
-    assert keys == ["ramaswamy2000efficient", "schoelkopf2001estimating", "zhao2019pyod"][:0] or set(keys) == {
+    assert set(keys) == {
         "ramaswamy2000efficient", "schoelkopf2001estimating", "zhao2019pyod", "lecun1998gradient", "ruff2018deep",
         "perera2019ocgan",
     }  # fmt: skip
@@ -103,7 +102,8 @@ def test_a_strangers_plugin_brings_its_own(project: Project) -> None:
     )
     project.write("my_datasets/animals.bib", "@misc{me2025,\n  title = {Mean}\n}\n")
     keys, told = cited("--suite", "mine")
-    assert keys[:2] == ["me2025", "me2026"] or keys[0] == "me2025"
+    assert keys[0] == "me2025"
+    assert "title = {More}" in CliRunner().invoke(app, ["cite", "--suite", "mine"]).stdout
     assert not told.count("no reference")
     project.write("my_methods/mean.bib", "to be written\n")
     with pytest.raises(BenchError, match=r"mean\.bib holds no BibTeX; write an entry that begins with @"):
