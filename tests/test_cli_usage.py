@@ -53,7 +53,7 @@ seed = 2
         ("show xyz", ["'xyz' is no key"]),
         ("show 12ab", ["no record has a key starting with '12ab'"]),
         ("data verify coil", ["no dataset called 'coil'", "did you mean coil100?"]),
-        ("list tables", ["methods", "suites"]),
+        ("list leaderboards", ["methods", "suites"]),
         (f"{OCSVM} --timeout 0", ["--timeout"]),
     ],
 )

@@ -213,7 +213,8 @@ def test_a_table_of_suites_has_each_suites_mean_over_classes() -> None:
     assert table.cells["ocsvm"]["one"].mean == pytest.approx(0.6)
     assert table.cells["mean"]["one"].text(1) == "–"
     assert table.notes == [
-        f"{name}: {setting_of(r[0]).describe()}" for name, r in (("one", records), ("two", elsewhere))
+        *(f"{name}: {setting_of(r[0]).describe()}" for name, r in (("one", records), ("two", elsewhere))),
+        "one: no records of mean",
     ]
 
 

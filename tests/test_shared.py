@@ -118,6 +118,13 @@ def test_where_no_class_is_shared_there_is_no_mean_and_it_is_said() -> None:
     assert suite_table({"one": found}, "auroc").cells["a"]["one"].text(3) == "–"
 
 
+def test_a_table_of_suites_says_which_methods_have_no_record_in_one() -> None:
+    both, one = compared(*made({"a": THREE, "b": THREE})), compared(*made({"a": THREE}, dataset="digits"))
+    table = suite_table({"first": both, "second": one}, "auroc")
+    assert table.notes[-1] == "second: no records of b"
+    assert len([note for note in table.notes if "no records" in note]) == 1
+
+
 def test_where_a_class_shares_no_seed_its_row_is_empty_and_it_is_said() -> None:
     found = compared(*made({"a": {"0": [0], "1": [0]}, "b": {"0": [1], "1": [0]}}))
     assert texts(found, "0") == ["–", "–"]

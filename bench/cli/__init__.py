@@ -11,6 +11,7 @@ import typer
 from bench.cli import (
     bundle,
     check,
+    cite,
     compare,
     data,
     figures,
@@ -51,6 +52,7 @@ app.command("fit")(use.fit)
 app.command("score")(use.score)
 app.command("status")(status.status)
 app.command("show")(listing.show)
+app.command("cite")(cite.cite)
 app.command("export")(records.export)
 app.command("pack")(records.pack)
 app.command("bundle")(bundle.bundle)

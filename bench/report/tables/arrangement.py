@@ -97,8 +97,8 @@ def _at(sheet: Sheet, size: int, limit: float, decimals: int, notes: Sequence[st
     for column in sheet.columns:
         figures = max(_figure(sheet, row, column, size, decimals) for row in sheet.rows)
         title = in_words(table.marked(column))
-        columns[column] = lines(title, size, max(figures, *(width(word, size) for word in title.split())))
-        own = max(figures, *(width(line, size) for line in columns[column]))
+        columns[column] = lines(title, size, max([figures, *(width(word, size) for word in title.split())]))
+        own = max([figures, *(width(line, size) for line in columns[column])])
         widths.append(own + 2 * SEPARATION)
     blocks, start = [], 0
     for count in packed(widths, limit - first):

@@ -233,6 +233,10 @@ def suite_table(
         Note(f"{name}: {s.setting.describe()}", f"{name}: {s.setting.in_words()}") for name, s in selections.items()
     ]
     notes += [noted(note).of(name) for name, s in selections.items() for note in s.notes]
+    for name, selection in selections.items():
+        present = {record.job.label for record in (*selection.records, *selection.apart)}
+        if absent := [label for label in dict.fromkeys(line.label for line in lines) if label not in present]:
+            notes.append(Note(f"{name}: no records of {', '.join(absent)}", ""))
     notes += _ledger_notes(records, choice)
     used = _used(records, lines)
     lower = not HIGHER_IS_BETTER[metric]
