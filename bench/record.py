@@ -131,7 +131,10 @@ class Record:
                 return cls.from_json(mended)
             raise ValueError(_explained(error)) from None
         # as it was written, in its own order, which validating does not keep
-        facts: dict[str, Any] = pydantic_core.from_json(text, cache_strings="keys")
+        try:
+            facts: dict[str, Any] = pydantic_core.from_json(text, cache_strings="keys", allow_inf_nan=False)
+        except ValueError as error:  # Infinity, which is no JSON, where anything may stand
+            raise ValueError(f"no JSON: {error}") from None
         schema, key = facts.pop("schema"), facts.pop("key")
         record = cls(**{**facts, "job": dataclasses.replace(job, schema=schema)})
         if record.job.key != key:

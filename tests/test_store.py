@@ -138,6 +138,10 @@ def test_the_reason_of_a_failure_is_one_line() -> None:
         ('{"schema": 1, "key": "", "job": 3, "status": "done"}', "not a record: job"),
         (b"\xff\xfe", "no JSON"),
         ("[" * 100_000, "no JSON: .*recursion limit"),
+        (
+            make_record().to_json().replace('"parameters": {}', '"parameters": {"nu": Infinity}'),
+            "no JSON: expected value",
+        ),
     ],
 )
 def test_a_file_that_holds_no_record_is_named_with_what_to_do(store: Store, content: str | bytes, said: str) -> None:
