@@ -100,6 +100,7 @@ def test_a_method_in_a_package_of_its_own_is_installed_checked_run_and_removed(m
 
     machine("-m", "pip", "uninstall", "--quiet", "--yes", "oneclass-bench-example")
     assert "ledoit_wolf" not in machine.sources()
+    assert "the same: every score, bit for bit" in machine.bench("reproduce", record.job.key)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
