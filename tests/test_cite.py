@@ -7,11 +7,11 @@ import re
 import pytest
 from projects import Project
 from records import make_record
+from splits import PROTOCOLS
 from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.errors import BenchError
-from bench.protocols import PROTOCOLS
 from bench.report.export.references import Cited, _keywords, _ours, references
 from bench.store import Store
 from bench.workspace import open_workspace
@@ -37,7 +37,7 @@ def test_everything_of_the_house_has_a_reference_and_every_reference_is_of_somet
             for registry in (workspace.methods, workspace.datasets)
             for name in registry.names()
         ),
-        *(f"protocol {name}" for name in PROTOCOLS),
+        *(f"protocol {name}" for name in PROTOCOLS.names()),
     ]
     known = {each for entry in _ours().values() for each in _keywords(entry)}
     assert set(own) - known == WITHOUT

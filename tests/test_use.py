@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from projects import Project
 from sklearn.datasets import load_digits
+from splits import protocol
 
 import bench as api
 from bench.api.model import FolderScores, Model
@@ -24,7 +25,6 @@ from bench.errors import BenchError
 from bench.execution.hand import HAND
 from bench.execution.messages import Fit, Score
 from bench.pictures import picture
-from bench.protocols import protocol
 from bench.specs import parse_spec
 from bench.workspace import open_workspace
 

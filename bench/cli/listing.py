@@ -28,6 +28,7 @@ SUMMARIES: dict[Listed, str] = {
     "protocols": "ways to split a dataset into training and test images, for --protocol",
     "suites": "named grids of jobs, for --suite",
     "profiles": "sets of parameters, for --profile",
+    "tables": "what bench table prints beside suites and datasets",
 }
 
 

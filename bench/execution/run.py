@@ -9,8 +9,9 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from bench import dataset as datasets
@@ -116,9 +117,14 @@ def prepare(planned: Plan, workspace: Workspace, options: Options) -> list[Task]
 
     Raises BenchError where a dataset was altered or the results folder cannot be written, before anything is computed.
     """
+    folders = {}
+    for spec in dict.fromkeys(job.dataset for job in planned.pending):
+        prepared = workspace.dataset(parse_spec(spec))
+        datasets.verify(prepared)
+        folders[spec] = prepared.folder
     if planned.pending:
         Store(workspace.results).require_writable()
-    return _tasks(planned, workspace, options)
+    return _tasks(planned, folders, workspace, options)
 
 
 def run(
@@ -251,12 +257,7 @@ def _done_elsewhere(store: Store, task: Task, before: Record | None) -> Record |
     return None
 
 
-def _tasks(planned: Plan, workspace: Workspace, options: Options) -> list[Task]:
-    folders = {}
-    for spec in dict.fromkeys(job.dataset for job in planned.pending):
-        prepared = workspace.dataset(parse_spec(spec))
-        datasets.verify(prepared)
-        folders[spec] = prepared.folder
+def _tasks(planned: Plan, folders: Mapping[str, Path], workspace: Workspace, options: Options) -> list[Task]:
     sources = _kept_sources(planned, workspace)
     limits = {spec: _limits(spec, workspace, options) for spec in dict.fromkeys(job.spec for job in planned.pending)}
     return [
