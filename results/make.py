@@ -15,6 +15,8 @@ HERE = Path(__file__).parent
 TABLES = ("1", "2", "3", "4", "5", "overview")
 FIGURES = ("heatmap", "cost", "seeds", "critical-difference", "training-shared_ae-0-seed0")
 BLOCK = re.compile(r"<!-- bench (.*?) -->\n(?:.+\n)*\n")
+TRAININGS = (("cifar100", "apple"), ("coil100", "obj79"))
+"""Suites of small classes, whose trainings are shown for one class, from records of their own."""
 DIFFERS = 1
 """What ``bench verify`` ends with where something was published otherwise."""
 
@@ -38,6 +40,17 @@ def draw() -> None:
         for name in FIGURES:
             for file in Path(folder).glob(f"*-{name}.*"):
                 shutil.copy(file, HERE / "figures")
+    draw_trainings()
+
+
+def draw_trainings() -> None:
+    """Losses by epoch, and the traced AUROC, of every network on a class of few images."""
+    with tempfile.TemporaryDirectory() as folder:
+        for suite, normal_class in TRAININGS:
+            asked = ("--class", normal_class, "--only", "training", "--results", "small_classes", "--out", folder)
+            bench("figures", suite, *asked)
+        for file in Path(folder).glob("*.png"):
+            shutil.copy(file, HERE / "figures")
 
 
 def fill(page: Path) -> None:

@@ -12,6 +12,8 @@ from cli import CLASSES, GATED, METHODS, PLUGINS, Bench, Gate, Started, python_p
 from clusters import NODES, Cluster, DaskCluster, RayCluster, started
 from gpus import pretending
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=[RayCluster, DaskCluster], ids=["ray", "dask"])
 def site(

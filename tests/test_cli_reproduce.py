@@ -16,6 +16,8 @@ from bench.execution.supervisor import HUGE_PAGES, SAME_SUMS, worker_environment
 from bench.provenance import processor_facts
 from bench.record import Record
 
+pytestmark = pytest.mark.slow
+
 
 def altered(bench: Bench, record: Record, **facts: Any) -> None:
     """Write into a record's file what it did not say; its key stays that of its job."""

@@ -140,6 +140,7 @@ def test_scores_depend_neither_on_the_number_of_workers_nor_on_the_order_of_jobs
     assert bench.scores().items() <= undisturbed.scores().items()
 
 
+@pytest.mark.slow
 def test_a_trace_is_added_to_records_without_one_and_changes_no_score(bench: Bench, undisturbed: Bench) -> None:
     shutil.copytree(undisturbed.store.folder, bench.store.folder)
     before = bench.records()
@@ -215,6 +216,7 @@ def test_a_plan_expects_what_the_records_tell_and_a_later_one_says_how_right_tha
     assert re.search(r"earlier estimates were off by \d+% \(median over 2 jobs\)", later)
 
 
+@pytest.mark.slow
 def test_a_plan_times_a_few_steps_of_what_no_record_tells_and_keeps_nothing(bench: Bench) -> None:
     plan = ("plan", "--suite", "quickstart", "--methods", f"{TINY_AE},knn", "--classes", "0,1")
     assert re.search(r"2 +unknown  shared_ae", bench(*plan).stdout)

@@ -161,7 +161,14 @@ def test_the_rivals_pass(spec: str, checked: Check) -> None:
     assert sum(verdict.ending == "ok" for verdict in verdicts.values()) >= MOST - (9 if spec == "kde" else 1)
 
 
-@pytest.mark.parametrize("spec", [*NETWORKS, *CONTROLS])
+HEAVY = ("shared_ae", "ganomaly", "skip_ganomaly")
+"""Methods whose checks take minutes."""
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [pytest.param(each, marks=pytest.mark.slow) if each in HEAVY else each for each in (*NETWORKS, *CONTROLS)],
+)
 def test_the_shipped_methods_pass(spec: str, checked: Check) -> None:
     verdicts = checked(spec)
     assert not failed(verdicts)

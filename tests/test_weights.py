@@ -152,6 +152,7 @@ def test_without_a_file_torchvisions_own_are_taken_from_the_cache_and_else_it_sa
         backbone(NETWORK, "")
 
 
+@pytest.mark.slow
 def test_jobs_with_a_file_of_weights_run_in_workers_and_their_records_tell_which(project: Project) -> None:
     from cli import Bench
 
