@@ -195,8 +195,9 @@ def with_scores(selection: Selection, arrays: Callable[[Record], Arrays]) -> Sel
             kept.append(record)
     if lost and not any(record.status == "done" for record in kept):
         raise BenchError(f"none of {len(lost)} records of {selection.setting.dataset} has scores: {lost[0]}")
-    for reason in lost:
-        warn(reason)
+    if lost:
+        others = f"; so it is with {len(lost) - 1} more records of {selection.setting.dataset}" if len(lost) > 1 else ""
+        warn(BenchError(f"{lost[0]}{others}"))
     return dataclasses.replace(selection, records=kept) if lost else selection
 
 
