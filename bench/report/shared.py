@@ -50,7 +50,11 @@ def _seeds(selection: Selection, labels: Iterable[str]) -> Seeds:
     for record in selection.records:
         if record.job.label in wanted:
             found[record.job.normal_class][record.job.label].add(record.job.seed)
-    return {name: {label: frozenset(own) for label, own in by_label.items()} for name, by_label in found.items()}
+    return {
+        name: {label: frozenset(own) for label, own in found[name].items()}
+        for name in selection.classes
+        if name in found
+    }
 
 
 def _cell_notes(seeds: Seeds, left_out: int) -> list[Note]:
