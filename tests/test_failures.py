@@ -10,7 +10,7 @@ from records import make_record
 from typer.testing import CliRunner
 
 from bench.cli import app
-from bench.cli.failures import failures
+from bench.execution.failures import failures
 from bench.fingerprint import source_fingerprint
 from bench.record import Record
 from bench.registry import Registry

@@ -11,7 +11,7 @@ from records import make_record, put_scored, scored
 
 from bench.errors import RecordUnreadable
 from bench.record import Arrays, Record
-from bench.report.statistics.inversion import Inversion, inversions, told
+from bench.report.statistics.inversion import Inversion, inversion_notes, inversions
 from bench.store import Store
 
 LABELS = np.repeat(np.array([0, 1], dtype=np.uint8), 200)
@@ -62,6 +62,6 @@ def test_a_failed_record_inverts_nothing(store: Store) -> None:
 
 def test_a_table_names_methods_with_their_classes_and_what_it_most_often_means() -> None:
     found = [Inversion("vae", "1", 0.3), Inversion("vae", "2", 0.41), Inversion("pixelcnn", "1", 0.2)]
-    (note,) = told(found)
+    (note,) = inversion_notes(found)
     assert note.startswith("significantly below 0.5: vae on 1 (0.300), 2 (0.410); pixelcnn on 1 (0.200): most often")
-    assert told([]) == []
+    assert inversion_notes([]) == []

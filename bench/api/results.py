@@ -172,7 +172,7 @@ class Results:
         chosen, labels = self._selected(name, methods, profile)
         wanted = None if normal_class is None else str(normal_class)
         asked = Wanted(methods=words.names(methods), profile=profile)
-        conditions = {} if name is None else under_conditions(name, self.records, self.workspace, asked)
+        conditions = {} if name is None else under_conditions(name, chosen, self.records, self.workspace, asked)
         return drawn(kind, chosen, conditions, labels, wanted, self.workspace)
 
     def __repr__(self) -> str:

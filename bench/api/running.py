@@ -13,6 +13,7 @@ from bench.api.words import Classes, File, Names, Seeds
 from bench.errors import BenchError, warn
 from bench.execution import run as execution
 from bench.execution.executor import Kind
+from bench.execution.failures import failures
 from bench.execution.opening import open_executor
 from bench.execution.session import execute
 from bench.execution.slots import JobsPerGpu
@@ -149,8 +150,8 @@ def _tell(result: Result) -> None:
     """Name what did not end well. Raises KeyboardInterrupt or SystemExit where a signal stopped the run."""
     if failed := result.failed:
         echo(f"{len(failed)} of {len(result.jobs)} jobs did not end well:", err=True)
-        for record in failed:
-            echo(f"  {record.job.key[:12]}  {record.status:8}  {record.job.title}: {record.reason}", err=True)
+        for each in failures(failed):
+            echo(f"  {each}", err=True)
     if result.signal is not None:
         stopped = f"{result.missing} jobs are left; the same call goes on with them"
         raise KeyboardInterrupt(stopped) if result.signal == signal.SIGINT else SystemExit(128 + result.signal)

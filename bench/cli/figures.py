@@ -59,7 +59,7 @@ def figures(
     workspace = open_workspace(config, data, results)
     records, wanted = read_records(workspace), Wanted(methods, classes, seeds, profile)
     shown, labels = selections_and_labels(name, records, workspace, wanted)
-    conditions = under_conditions(name, records, workspace, wanted)
+    conditions = under_conditions(name, shown, records, workspace, wanted)
     drawn = _classes(shown, normal_class)
     asked: list[Drawing] = []
     for part, selection in shown.items():

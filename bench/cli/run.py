@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from bench.cli import options
-from bench.cli.failures import failures
 from bench.errors import BenchError, warn
+from bench.execution.failures import failures
 from bench.terminal import echo
 
 if TYPE_CHECKING:
@@ -195,11 +195,6 @@ def _print_plan(title: str, planned: Plan, executor: Executor, probed: bool) -> 
         echo(f"earlier estimates were off by {error} (median over {planned.accuracy.records} jobs)")
 
 
-def _described(executor: Executor) -> str:
-    slots = executor.slots
-    return f"{slots} {'slot' if slots == 1 else 'slots'} ({executor.device}) of {executor.place}"
-
-
 def _jobs_per_gpu(text: str) -> int | Literal["auto"]:
     if text == "auto" or text.isdecimal():
         return "auto" if text == "auto" else int(text)
@@ -231,7 +226,7 @@ def _finish(result: Result, planned: Plan) -> None:
     if failed := result.failed:
         echo(f"\n{len(failed)} of {len(result.jobs)} jobs did not end well:", err=True)
         for each in failures(failed):
-            echo(f"  {each.key}  {each.status:8}  {each.text}", err=True)
+            echo(f"  {each}", err=True)
         echo("bench show KEY tells more; --rerun failed runs them again", err=True)
     if result.signal is not None:
         echo(f"\nstopped: {result.missing} jobs are left; the same command goes on with them", err=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from bench.cli import options
-from bench.cli.failures import failures
+from bench.execution.failures import failures
 from bench.terminal import echo
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from bench.record import Arrays, Record
 from bench.report.narrowing import EVERYTHING, NoRecords, Scope, Wanted, narrowed, require_known, scopes
 from bench.report.selection import Selection, Setting, renamed, select, setting_of
 from bench.report.shared import shared
-from bench.report.statistics.inversion import inversions, told
+from bench.report.statistics.inversion import inversion_notes, inversions
 from bench.report.tables.beside import Beside, with_published
 from bench.report.tables.table import Choice, Table, class_table, ordered, suite_table
 from bench.specs import parse_spec
@@ -128,21 +128,24 @@ def selections_and_labels(
 
 
 def under_conditions(
-    name: str, records: Sequence[Record], workspace: Workspace, wanted: Wanted = EVERYTHING
+    name: str,
+    chosen: Mapping[str, Selection],
+    records: Sequence[Record],
+    workspace: Workspace,
+    wanted: Wanted = EVERYTHING,
 ) -> dict[str, list[Selection]]:
-    """By plain suite, what a table, suite or dataset selects under each condition of one profile and precision."""
-    chosen, _ = selections(name, records, workspace, wanted)
+    """By plain suite, what ``selections`` chose for a name and its like under every other condition."""
     names = workspace.config.shown(workspace.config.table(name))
     asked = scopes(name, workspace, wanted)
     found: dict[str, list[Selection]] = {}
-    for scope in asked:
-        own = narrowed([scope], records, workspace).get(scope.part, [])
+    for part, own in narrowed(asked, records, workspace).items():
+        (scope,) = (each for each in asked if each.part == part)
         groups: dict[Setting, list[Record]] = defaultdict(list)
         for record in own:
             setting = setting_of(record)
-            if setting.without_conditions == chosen[scope.part].setting.without_conditions:
+            if setting.without_conditions == chosen[part].setting.without_conditions:
                 groups[setting].append(record)
-        found[scope.part] = [_selected(scope, renamed(each, names), workspace, False) for each in groups.values()]
+        found[part] = [_selected(scope, renamed(each, names), workspace, False) for each in groups.values()]
     return found
 
 
@@ -237,9 +240,9 @@ def table_of(
     if metric == "auroc":
         arrays = score_reader(workspace)
         notes = [
-            note if len(chosen) == 1 else f"{part}: {note}"
+            note if len(chosen) == 1 else note.of(part)
             for part, selection in chosen.items()
-            for note in told(inversions(selection.records, arrays))
+            for note in inversion_notes(inversions(selection.records, arrays))
         ]
         table = dataclasses.replace(table, notes=[*table.notes, *notes])
     if defined is None or metric != "auroc":

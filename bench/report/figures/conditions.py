@@ -39,10 +39,7 @@ def curves(selections: Sequence[Selection], axis: Axis, order: Sequence[str] = (
     Points are means over the classes that all values have.
     """
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    comparable = _largest([selection for selection in selections if _place(selection.setting, axis) is not None], axis)
-    for selection in comparable:
-        place = _place(selection.setting, axis)
-        assert place is not None
+    for place, selection in _comparable(selections, axis):
         for label, cell in overall(selection, order).items():
             assert cell.mean is not None
             found.setdefault((label, place.kind), []).append((place.value, cell.mean))
@@ -116,16 +113,16 @@ def _place(setting: Setting, axis: Axis) -> _Place | None:
     return _Place(corruption.severity, kind.replace("_", " "), setting._replace(corruption=""))
 
 
-def _largest(selections: Sequence[Selection], axis: Axis) -> list[Selection]:
+def _comparable(selections: Sequence[Selection], axis: Axis) -> list[tuple[_Place, Selection]]:
     """The most selections that differ by the condition alone, with the classes that all of them have."""
-    groups: dict[Setting, list[Selection]] = {}
+    groups: dict[Setting, list[tuple[_Place, Selection]]] = {}
     for selection in selections:
-        place = _place(selection.setting, axis)
-        assert place is not None
-        groups.setdefault(place.rest, []).append(selection)
+        if (place := _place(selection.setting, axis)) is not None:
+            groups.setdefault(place.rest, []).append((place, selection))
     chosen = max(groups.values(), key=len, default=[])
-    common = set[str]().union(*(each.classes for each in chosen)).intersection(*(each.classes for each in chosen))
+    classes = [set(selection.classes) for _, selection in chosen]
+    common = set.intersection(*classes) if classes else set()
     return [
-        dataclasses.replace(each, records=[record for record in each.records if record.job.normal_class in common])
-        for each in chosen
+        (place, dataclasses.replace(each, records=[r for r in each.records if r.job.normal_class in common]))
+        for place, each in chosen
     ]

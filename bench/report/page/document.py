@@ -126,7 +126,7 @@ def page(
     sections: list[Section] = []
     shown: dict[str, Record] = {}
     for name, (chosen, order) in (selected or contents(records, workspace, wanted)).items():
-        conditions = under_conditions(name, records, workspace, wanted)
+        conditions = {} if figures == "none" else under_conditions(name, chosen, records, workspace, wanted)
         sections.append(_section(name, chosen, order, conditions, workspace, figures, drawn))
         shown |= {record.job.key: record for selection in chosen.values() for record in selection.records}
     labels = workspace.config.shown()

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from bench.errors import RecordUnreadable
 from bench.record import Arrays, Record
+from bench.report.notes import Note, in_words
 from bench.report.statistics.intervals import auroc_interval
 
 CHANCE = 0.5
@@ -48,15 +49,19 @@ def inversions(records: Iterable[Record], arrays: Callable[[Record], Arrays]) ->
     return found
 
 
-def told(found: Sequence[Inversion]) -> list[str]:
+def inversion_notes(found: Sequence[Inversion]) -> list[Note]:
     """What a table says below itself of inversions; nothing where there are none."""
     if not found:
         return []
     by_label: dict[str, list[str]] = defaultdict(list)
     for each in found:
         by_label[each.label].append(f"{each.normal_class} ({each.auroc:.3f})")
-    listed = "; ".join(f"{label} on {', '.join(classes)}" for label, classes in by_label.items())
-    return [f"significantly below 0.5: {listed}: {MEANING}"]
+
+    def text(shown: Callable[[str], str]) -> str:
+        listed = "; ".join(f"{shown(label)} on {', '.join(classes)}" for label, classes in by_label.items())
+        return f"significantly below 0.5: {listed}: {MEANING}"
+
+    return [Note(text(str), text(in_words))]
 
 
 def _below(record: Record, arrays: Callable[[Record], Arrays]) -> bool:

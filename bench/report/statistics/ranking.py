@@ -216,7 +216,7 @@ def _grouped(selections: Iterable[Selection]) -> dict[tuple[str, str], list[Sele
     for selection in selections:
         grouped[selection.setting.dataset, selection.setting.protocol].append(selection)
     settings = {selection.setting for parts in grouped.values() for selection in parts}
-    budgets = {(each.profile, *each[5:]) for each in settings}
+    budgets = {each._replace(dataset="", dataset_checksum="", protocol="", protocol_version=0) for each in settings}
     versions = {(each.protocol, each.protocol_version) for each in settings}
     if len(budgets) > 1 or len(settings) > len(grouped) or len(versions) > len({name for name, _ in versions}):
         listed = "".join(f"\n  {each.describe()}" for each in sorted(settings, key=str))

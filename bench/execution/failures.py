@@ -20,6 +20,9 @@ class Failure(NamedTuple):
     text: str
     """How many they are, if several, the first one, and its reason."""
 
+    def __str__(self) -> str:
+        return f"{self.key}  {self.status:8}  {self.text}"
+
 
 def failures(records: Iterable[Record]) -> Iterator[Failure]:
     """Those of the records that are not done, in order. Reasons are alike that differ in numbers alone, as a seed's."""
