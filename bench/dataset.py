@@ -1,53 +1,60 @@
-"""The contract of a dataset, and the cache of arrays that every worker maps.
+"""The contract of a dataset: what a plugin reads from its original files, and what jobs see of it.
 
-A dataset plugin reads its original files once; what it returns is written as memory-mapped arrays with a checksum
-of their content, and from then on jobs use those.
+What a plugin reads is written once, as memory-mapped arrays with a checksum of their content (``bench.prepared``), and
+from then on jobs use those.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
-import os
-import shutil
-import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import ClassVar, Protocol, TypeVar, dataclass_transform
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError, DataMissing
-from bench.files import sha256
+from bench.errors import DataMissing
+from bench.mapped import MappedImages
 
-FORMAT = 1
-"""Version of the prepared arrays; another number prepares anew."""
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Each(Protocol[T_co]):
+    """Something for each image, in the order of the images, got when it is asked for; a list is one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> T_co: ...
 
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """What a dataset's files hold: images uint8 (n, height, width, channels), labels (n,) into ``classes``.
+    """What a dataset's files hold: images and their labels (n,) into ``classes``.
 
+    ``images`` is an array, uint8 (n, height, width, channels). Or, where they have several sizes or are many, it gives
+    one image, uint8 (height, width, 1 or 3), at a time: each is asked for once, in order, and may be read only then.
+    Such a dataset has a parameter ``size``: height and width in pixels of what a job gets.
     ``is_test`` (n,) marks the official test images; None where the dataset has no official split.
     ``superclasses`` names the superclass of each class, in the order of ``classes``, where there are superclasses.
+    ``masks`` gives the mask of each image, bool (height, width) at the image's own size and True where it is anomalous,
+    or None for one that is normal everywhere. None where the dataset has no masks.
     """
 
-    images: NDArray[np.uint8]
+    images: NDArray[np.uint8] | Each[NDArray[np.uint8]]
     labels: NDArray[np.int64]
     classes: Sequence[str]
     is_test: NDArray[np.bool_] | None = None
     superclasses: Sequence[str] | None = None
+    masks: Each[NDArray[np.bool_] | None] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.images)
-        if self.images.dtype != np.uint8 or self.images.ndim != 4 or self.images.shape[3] not in (1, 3):
-            raise ValueError(
-                f"images must be uint8 (n, height, width, 1 or 3), not {self.images.dtype} {self.images.shape}"
-            )
+        if isinstance(self.images, np.ndarray):
+            require_uint8(self.images, "images", "n, height, width, 1 or 3")
+        if self.masks is not None and len(self.masks) != n:
+            raise ValueError(f"masks must have an entry for each of {n} images, not {len(self.masks)}")
         if self.labels.shape != (n,) or (self.is_test is not None and self.is_test.shape != (n,)):
             raise ValueError(f"labels and is_test must have shape ({n},)")
         if n and not 0 <= self.labels.min() <= self.labels.max() < len(self.classes):
@@ -56,6 +63,12 @@ class LabelledImages:
             raise ValueError("two classes share a name")
         if self.superclasses is not None and len(self.superclasses) != len(self.classes):
             raise ValueError("superclasses must name one superclass for each class")
+
+
+def require_uint8(images: NDArray[np.uint8], name: str, shape: str) -> None:
+    """Raise ValueError for an array that does not hold images of 1 or 3 channels with the axes of ``shape``."""
+    if images.dtype != np.uint8 or images.ndim != shape.count(",") + 1 or images.shape[-1] not in (1, 3):
+        raise ValueError(f"{name} must be uint8 ({shape}), not {images.dtype} {images.shape}")
 
 
 class Dataset(ABC):
@@ -106,7 +119,12 @@ def dataset() -> Callable[[type[D]], type[D]]:
 
 @dataclass(frozen=True)
 class PreparedDataset:
-    """A dataset as jobs see it: arrays mapped from disk, read-only, with the checksum of their content."""
+    """A dataset as jobs see it: arrays mapped from disk, read-only, with the checksum of their content.
+
+    ``images[indices]`` is always uint8 (k, height, width, channels). Where the images have several sizes, they are
+    brought to the ``size`` of the spec when they are asked for; the checksum is that of the images at their own sizes.
+    ``masks[i]`` is that of image i, bool (height, width) at the image's own size, False everywhere for a normal image.
+    """
 
     name: str
     spec: str
@@ -114,9 +132,12 @@ class PreparedDataset:
     classes: tuple[str, ...]
     superclasses: tuple[str, ...] | None
     folder: Path
-    images: NDArray[np.uint8] = field(repr=False)
+    images: NDArray[np.uint8] | MappedImages = field(repr=False)
     labels: NDArray[np.int64] = field(repr=False)
     is_test: NDArray[np.bool_] | None = field(repr=False)
+    masks: Each[NDArray[np.bool_]] | None = field(default=None, repr=False)
+    size: int | None = None
+    """Height and width that images of several sizes come at; None where they all have one."""
 
     def label(self, normal_class: str) -> int:
         """The number of a class name."""
@@ -131,127 +152,3 @@ def missing(spec: str, root: Path, files: Sequence[Path | str], how: str = "") -
     lines.append(how or f"fetch them with:  bench data fetch {name} --data {root}")
     lines.append("or name the folder that holds them with --data or $BENCH_DATA")
     return DataMissing("\n".join(lines))
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# The cache of prepared arrays: <data folder>/prepared/<name>-<stamp>/{meta.json, images.npy, labels.npy, is_test.npy}
-
-
-def prepare(source: Dataset, name: str, spec: str, root: Path) -> PreparedDataset:
-    """The dataset's arrays, converted from its files on first use, mapped from disk afterwards.
-
-    Where the original files changed since (another size or time), they are converted again. Where they are gone but
-    were converted before, the arrays serve. Raises DataMissing, or BenchError when the folder cannot be written.
-    """
-    cache = root / "prepared"
-    try:
-        stamp = _stamp(spec, root, source.source_files(root))
-    except DataMissing:
-        prepared = sorted(cache.glob(f"{name}-*/meta.json"), key=lambda p: p.stat().st_mtime, reverse=True)
-        for meta in prepared:
-            facts = _read_meta(meta)
-            if facts["spec"] == spec and facts.get("elsewhere", "") in ("", source.elsewhere(root)):
-                return open_prepared(meta.parent)
-        raise
-    folder = cache / f"{name}-{stamp}"
-    if not (folder / "meta.json").is_file():
-        _write(source.read(root), name, spec, source.elsewhere(root), folder)
-    return open_prepared(folder)
-
-
-def open_prepared(folder: Path) -> PreparedDataset:
-    """Map the prepared arrays in ``folder``. Raises BenchError when one is absent or has another size than recorded."""
-    meta = _read_meta(folder / "meta.json")
-    for file, facts in meta["files"].items():
-        size = (folder / file).stat().st_size if (folder / file).is_file() else None
-        if size != facts["bytes"]:
-            found = "is not there" if size is None else f"has {size} bytes, not {facts['bytes']}"
-            raise BenchError(f"prepared array {folder / file} {found}; {_again(folder)}")
-
-    def mapped(file: str) -> NDArray[Any] | None:
-        return np.load(folder / file, mmap_mode="r") if file in meta["files"] else None
-
-    images, labels = mapped("images.npy"), mapped("labels.npy")
-    if images is None or labels is None:
-        raise BenchError(f"{folder / 'meta.json'} names no images or labels; {_again(folder)}")
-    return PreparedDataset(
-        name=meta["name"],
-        spec=meta["spec"],
-        checksum=meta["checksum"],
-        classes=tuple(meta["classes"]),
-        superclasses=tuple(meta["superclasses"]) if meta["superclasses"] else None,
-        folder=folder,
-        images=images,
-        labels=labels,
-        is_test=mapped("is_test.npy"),
-    )
-
-
-def verify(prepared: PreparedDataset) -> None:
-    """Read every prepared array and compare it with its recorded checksum. Raises BenchError, naming the file."""
-    for file, facts in _read_meta(prepared.folder / "meta.json")["files"].items():
-        if sha256(prepared.folder / file) != facts["sha256"]:
-            raise BenchError(
-                f"prepared array {prepared.folder / file} was altered: its sha256 is not the recorded "
-                f"{facts['sha256'][:16]}…; {_again(prepared.folder)}"
-            )
-
-
-def _again(folder: Path) -> str:
-    return f"remove the folder and the next use prepares it again:  rm -r {folder}"
-
-
-def _read_meta(path: Path) -> dict[str, Any]:
-    try:
-        meta: dict[str, Any] = json.loads(path.read_text())
-        if not {"name", "spec", "checksum", "classes", "superclasses", "files"} <= meta.keys():
-            raise ValueError("keys are missing")
-    except (OSError, ValueError) as error:
-        raise BenchError(f"{path} cannot be read ({error}); {_again(path.parent)}") from error
-    return meta
-
-
-def _stamp(spec: str, root: Path, files: Sequence[Path]) -> str:
-    facts = [(os.path.relpath(f, root), (s := f.stat()).st_size, s.st_mtime_ns) for f in files]
-    return hashlib.sha256(json.dumps([FORMAT, spec, facts]).encode()).hexdigest()[:12]
-
-
-def _write(content: LabelledImages, name: str, spec: str, elsewhere: str, folder: Path) -> None:
-    """Write the arrays under a temporary name, then rename the whole folder: two runs may prepare at once."""
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}")
-    try:
-        temporary.mkdir(parents=True)
-        arrays: dict[str, NDArray[Any]] = {"images.npy": content.images, "labels.npy": content.labels.astype(np.int64)}
-        if content.is_test is not None:
-            arrays["is_test.npy"] = content.is_test
-        files = {}
-        for file, array in arrays.items():
-            with (temporary / file).open("wb") as out:
-                np.save(out, np.ascontiguousarray(array))
-                out.flush()
-                os.fsync(out.fileno())
-            files[file] = {"bytes": (temporary / file).stat().st_size, "sha256": sha256(temporary / file)}
-        classes = list(content.classes)
-        superclasses = list(content.superclasses) if content.superclasses is not None else None
-        identity = [classes, superclasses, {file: facts["sha256"] for file, facts in files.items()}]
-        meta = {
-            "name": name,
-            "spec": spec,
-            "checksum": hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
-            "classes": classes,
-            "superclasses": superclasses,
-            "files": files,
-            **({"elsewhere": elsewhere} if elsewhere else {}),
-        }
-        (temporary / "meta.json").write_text(json.dumps(meta, indent=1))
-        with contextlib.suppress(OSError):  # another process was first: its folder has the same content
-            temporary.rename(folder)
-        if not (folder / "meta.json").is_file():
-            raise OSError(f"{temporary} could not be renamed to {folder}")
-    except OSError as error:
-        raise BenchError(
-            f"cannot write the prepared arrays of {spec} below {folder.parent}: {error}\n"
-            "name a data folder that can be written and has room, with --data or $BENCH_DATA"
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -115,7 +115,7 @@ class Protocol(ABC):
         found = {self._named(dataset, piece.strip(), sets) for piece in pieces}
         return AND.join(sorted(found, key=list(sets).index))
 
-    def called(self, name: str) -> str:
+    def called(self, dataset: PreparedDataset, name: str) -> str:
         """The normal set that a user means by a class's name: here the class."""
         return name
 
@@ -125,9 +125,9 @@ class Protocol(ABC):
         is_number = wanted not in dataset.classes and wanted.isdecimal() and int(wanted) < len(dataset.classes)
         name = dataset.classes[int(wanted)] if is_number else wanted
         if name not in dataset.classes:
-            raise unknown(f"class of {dataset.spec}", wanted, dataset.classes)
-        if (normal := self.called(name)) not in sets:
-            usable = [each for each in dataset.classes if self.called(each) in sets]
+            raise unknown(f"class of {dataset.spec}", wanted, [*dataset.classes, *sets])
+        if (normal := self.called(dataset, name)) not in sets:
+            usable = [each for each in dataset.classes if self.called(dataset, each) in sets]
             shown = ", ".join(f"{each} ({dataset.label(each)})" for each in usable)
             raise BenchError(
                 f"class {name} ({dataset.label(name)}) of {dataset.spec} has no training images in this copy of the "
@@ -148,8 +148,7 @@ class Protocol(ABC):
     def place(self, dataset: PreparedDataset, normal_class: str) -> int:
         """The number by which a normal class is sorted and called: for several, that of the first."""
         names = [normal_class] if normal_class in self.normal_sets(dataset) else normal_class.split(AND)
-        numbers = {self.called(name): label for label, name in enumerate(dataset.classes)}
-        return min(numbers[name] for name in names)
+        return min(label for label, name in enumerate(dataset.classes) if self.called(dataset, name) in names)
 
     def split(
         self,

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from bench.config import Config, Plugins, data_folder, load_config
-from bench.dataset import Dataset, PreparedDataset, prepare
+from bench.dataset import Dataset, PreparedDataset
 from bench.errors import PluginUnavailable, unknown
+from bench.prepared import prepare
 from bench.protocol import Protocol, open_protocol
 from bench.registry import Registry
 from bench.specs import Spec, Value

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.dataset import LabelledImages, open_prepared, prepare, verify
+from bench.dataset import LabelledImages
 from bench.datasets import cifar100, coil100
 from bench.datasets._published import Published, PublishedFiles
 from bench.datasets.cifar10 import CIFAR10
@@ -32,6 +32,7 @@ from bench.datasets.fashion_mnist import FashionMNIST
 from bench.datasets.folder import Folder
 from bench.datasets.mnist import MNIST
 from bench.errors import BenchError, DataMissing
+from bench.prepared import open_prepared, prepare, verify
 from bench.registry import Registry
 from bench.specs import parse_spec
 

@@ -18,6 +18,8 @@ relaxed = settings(deadline=None, max_examples=60)
 NAMES = [*PROTOCOLS.names(), "rest_vs_one(images='official')"]
 EVERY = st.sampled_from(NAMES)
 OFFICIAL = ("official_split", "train_test_folders")
+BY_CLASS = EVERY.filter(lambda name: name != "category" and "rest" not in name)
+"""Those whose normal classes are called by the names of classes."""
 SEEDS = st.integers(0, 5)
 
 
@@ -132,6 +134,7 @@ def test_a_training_cap_does_not_simply_take_the_first_images() -> None:
         ("holdout_80_20", "254d385c0883a99b"),
         ("sibling_subclasses", "f6518e6b391b82e9"),
         ("train_test_folders", "6e87a2eda4cda81c"),
+        ("category", "af752e26bdfb039a"),
         ("rest_vs_one", "2ea3a496fbf97239"),
         ("rest_vs_one(images='official')", "733c7d601945abf5"),
     ],
@@ -200,6 +203,39 @@ def test_siblings_test_on_the_official_test_images_of_the_family_alone(
     assert np.array_equal(split.train, split_of("official_split", dataset, number, seed).train)
 
 
+CATEGORIES = made([8, 0, 0, 9, 0], [4, 3, 2, 5, 6], families=("nut", "nut", "nut", "screw", "screw"))
+
+
+def test_a_category_is_called_by_its_name_and_tests_on_its_own_images_alone() -> None:
+    category = protocol("category")
+    assert category.normal_classes(CATEGORIES) == ["nut", "screw"]
+    split = category.split(CATEGORIES, "screw", 0)
+    assert CATEGORIES.is_test is not None
+    assert len(split.train) == 9
+    assert set(CATEGORIES.labels[split.train]) == {3}
+    assert set(split.test) == set(np.flatnonzero((CATEGORIES.labels >= 3) & CATEGORIES.is_test))
+    assert (int(split.test_labels.sum()), len(split.test)) == (6, 11)
+    assert [category.place(CATEGORIES, name) for name in ("nut", "screw", "nut+screw")] == [0, 3, 0]
+
+
+@pytest.mark.parametrize("wanted", ["screw", "class 4", "4", "3"])
+def test_a_category_is_meant_by_its_name_and_by_any_of_its_classes(wanted: str) -> None:
+    assert protocol("category").named(CATEGORIES, wanted) == "screw"
+
+
+def test_several_categories_are_normal_together() -> None:
+    split = protocol("category").split(CATEGORIES, protocol("category").named(CATEGORIES, "screw+nut"), 0)
+    assert set(CATEGORIES.labels[split.train]) == {0, 3}
+    assert len(split.test) == 20
+
+
+def test_an_unknown_category_is_answered_with_the_nearest() -> None:
+    with pytest.raises(BenchError, match=r"no class of made\(up=1\) called 'screws'; did you mean screw\?"):
+        protocol("category").named(CATEGORIES, "screws")
+    with pytest.raises(BenchError, match=r"has no superclasses, which category needs"):
+        protocol("category").normal_classes(made([5], [5]))
+
+
 @relaxed
 @given(datasets(), CLASSES, SEEDS)
 def test_the_rest_trains_and_every_image_of_the_abnormal_class_tests(
@@ -230,7 +266,7 @@ def test_the_rest_is_called_by_the_class_that_is_not_in_it() -> None:
 
 
 @relaxed
-@given(EVERY.filter(lambda name: "rest" not in name), datasets(), st.sets(CLASSES, min_size=2, max_size=3), SEEDS)
+@given(BY_CLASS, datasets(), st.sets(CLASSES, min_size=2, max_size=3), SEEDS)
 def test_several_classes_are_normal_together(name: str, dataset: PreparedDataset, numbers: set[int], seed: int) -> None:
     labels = sorted({number % len(dataset.classes) for number in numbers})
     normal = protocol(name).named(dataset, "+".join(map(str, reversed(labels))))
@@ -268,8 +304,8 @@ def test_contamination_replaces_just_so_many_training_images_by_anomalies_that_d
     assert set(split.train[normal[split.train]]) <= set(clean.train)
     assert not set(split.train) & set(split.test)
     assert np.array_equal(split.test, clean.test)
-    if name == "sibling_subclasses":
-        assert set(dataset.labels[split.train] // 2) == {number % len(dataset.classes) // 2}
+    if name in ("sibling_subclasses", "category"):
+        assert len(set(dataset.labels[split.train] // 2)) == 1
 
 
 def test_more_contamination_keeps_the_anomalies_of_less_and_the_seed_draws_them() -> None:

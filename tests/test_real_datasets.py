@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from splits import protocol
 
-from bench.dataset import PreparedDataset, prepare, verify
+from bench.dataset import PreparedDataset
 from bench.datasets.cifar10 import CIFAR10
 from bench.datasets.cifar100 import CLASSES, COARSE, SUPERCLASSES
 from bench.datasets.coil100 import COIL100
 from bench.datasets.mnist import MNIST
 from bench.errors import DataMissing
+from bench.prepared import prepare, verify
 from bench.registry import Registry
 from bench.specs import parse_spec
 

@@ -52,22 +52,15 @@ def fetch(name: Name, data: options.Data = None, config: options.Config = None) 
 @app.command()
 def verify(name: Name, data: options.Data = None, config: options.Config = None) -> None:
     """Read a dataset's original files and its prepared arrays, and hold both against their checksums."""
-    import numpy as np
-
-    from bench import dataset as datasets
-    from bench.errors import BenchError
+    from bench import prepared as cache
 
     workspace, spec = _opened(name, data, config)
     source = workspace.source(spec)
     source.source_files(workspace.data)
     content = source.read(workspace.data)
     prepared = workspace.dataset(spec)
-    datasets.verify(prepared)
-    if not (np.array_equal(content.images, prepared.images) and np.array_equal(content.labels, prepared.labels)):
-        raise BenchError(
-            f"the prepared arrays in {prepared.folder} are not what the original files hold; remove them and the next "
-            f"use prepares them again:  rm -r {prepared.folder}"
-        )
+    cache.verify(prepared)
+    cache.compare(prepared, content)
     echo(f"{spec}: {len(prepared.images)} images whole, checksum {prepared.checksum}")
 
 

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from bench import device
 from bench.corruption import parse_corruption
-from bench.dataset import PreparedDataset, open_prepared
+from bench.dataset import PreparedDataset
 from bench.errors import BenchError
 from bench.execution.detector import Clock, Diverged, built, checked, fitted, noted, precision_named, scores_of
 from bench.execution.messages import Outcome, Task
 from bench.jobs import Job
 from bench.method import Epoch, FitContext, Images, Method, Precision, Scores
 from bench.metrics import auroc, measured
+from bench.prepared import open_prepared
 from bench.protocol import Protocol, Split, open_protocol
 from bench.provenance import accelerator
 from bench.randomness import derive_seed, global_generators_seeded
@@ -81,7 +82,7 @@ def _measured(task: Task, report: Callable[[Epoch], None], epochs: list[dict[str
     job = task.job
     device.set_precision(task.device, precision_named(job.precision))
     detector = built(job.spec, job.fingerprint, task.plugin_folders, task.device)
-    dataset = _dataset(task.dataset_folder)
+    dataset = _dataset(task.dataset_folder, task.image_size)
     if dataset.checksum != job.dataset_checksum:
         raise BenchError(f"dataset {job.dataset} changed since this run began; repeat the command")
     return measured_with(detector, dataset, task, report, epochs)
@@ -153,8 +154,8 @@ def _protocol(text: str, folders: tuple[str, ...]) -> Protocol:
 
 
 @functools.lru_cache(maxsize=2)
-def _dataset(folder: Path) -> PreparedDataset:
-    return open_prepared(folder)
+def _dataset(folder: Path, size: int | None) -> PreparedDataset:
+    return open_prepared(folder, size)
 
 
 def _oracle_candidates(detector: Method, test: Images, labels: NDArray[np.uint8]) -> list[dict[str, Any]]:

@@ -35,6 +35,8 @@ class Task:
     """Bytes of a GPU that its method says it needs."""
     dataset_source: str = ""
     """Fingerprint of the dataset's plugin, where that is no part of the harness."""
+    image_size: int | None = None
+    """Height and width that images of several sizes are brought to."""
 
 
 @dataclass(frozen=True)

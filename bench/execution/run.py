@@ -11,10 +11,9 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from bench import dataset as datasets
+from bench.dataset import PreparedDataset
 from bench.errors import BenchError, PluginUnavailable, RecordUnreadable
 from bench.execution.claims import Claims
 from bench.execution.estimates import EXPECTED, Accuracy, Estimates, GpuNeeds, accuracy, gpu_growth
@@ -23,6 +22,7 @@ from bench.execution.messages import Outcome, Task
 from bench.execution.observers import Observer
 from bench.jobs import Job
 from bench.method import Epoch, Method
+from bench.prepared import verify
 from bench.provenance import command
 from bench.record import Record
 from bench.sources import DATASET_SOURCE, Sources
@@ -117,14 +117,13 @@ def prepare(planned: Plan, workspace: Workspace, options: Options) -> list[Task]
 
     Raises BenchError where a dataset was altered or the results folder cannot be written, before anything is computed.
     """
-    folders = {}
+    prepared = {}
     for spec in dict.fromkeys(job.dataset for job in planned.pending):
-        prepared = workspace.dataset(parse_spec(spec))
-        datasets.verify(prepared)
-        folders[spec] = prepared.folder
+        prepared[spec] = workspace.dataset(parse_spec(spec))
+        verify(prepared[spec])
     if planned.pending:
         Store(workspace.results).require_writable()
-    return _tasks(planned, folders, workspace, options)
+    return _tasks(planned, prepared, workspace, options)
 
 
 def run(
@@ -257,14 +256,17 @@ def _done_elsewhere(store: Store, task: Task, before: Record | None) -> Record |
     return None
 
 
-def _tasks(planned: Plan, folders: Mapping[str, Path], workspace: Workspace, options: Options) -> list[Task]:
+def _tasks(
+    planned: Plan, prepared: Mapping[str, PreparedDataset], workspace: Workspace, options: Options
+) -> list[Task]:
     sources = _kept_sources(planned, workspace)
     limits = {spec: _limits(spec, workspace, options) for spec in dict.fromkeys(job.spec for job in planned.pending)}
     return [
         Task(
             job=job,
-            dataset_folder=folders[job.dataset],
+            dataset_folder=prepared[job.dataset].folder,
             plugin_folders=workspace.config.plugins.methods,
+            image_size=prepared[job.dataset].size,
             protocol_folders=workspace.config.plugins.protocols,
             device=_device_of(job, workspace, planned.device),
             graphs=options.graphs,

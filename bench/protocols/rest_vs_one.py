@@ -41,7 +41,7 @@ class RestVsOne(Protocol):
         every = frozenset(np.unique(dataset.labels).tolist())
         return {f"{NOT}{name}": every - {label} for label, name in enumerate(dataset.classes) if label in every}
 
-    def called(self, name: str) -> str:
+    def called(self, dataset: PreparedDataset, name: str) -> str:
         return f"{NOT}{name}"
 
     def divide(self, dataset: PreparedDataset, normal: Mask, generator: np.random.Generator) -> tuple[Indices, Indices]:

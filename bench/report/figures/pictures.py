@@ -44,7 +44,7 @@ def sample_sheet(selection: Selection, dataset: PreparedDataset) -> Figure:
     classes = dataset.classes if len(dataset.classes) <= ROWS else selection.classes[:ROWS]
     names = [broken(name, 1.2) for name in classes]
     left = MARGIN + widest(names) + GAP
-    width, height = _size(dataset.images, (PAGE - left - MARGIN + GAP) / COLUMNS - GAP)
+    width, height = _size(dataset.images.shape, (PAGE - left - MARGIN + GAP) / COLUMNS - GAP)
     step = GAP + max(height, *(LINE * (1 + name.count("\n")) for name in names))
     figure, axes = _sheet(2 * MARGIN + len(classes) * step - GAP)
     for row, name in enumerate(classes):
@@ -101,7 +101,7 @@ def reconstructions(record: Record, arrays: Callable[[Record], Arrays], dataset:
     names = ["image", "reconstruction", "score"]
     left = MARGIN + widest(names) + GAP
     side = (PAGE - left - MARGIN - GAP) / len(places) - GAP
-    width, height = _size(dataset.images, side)
+    width, height = _size(dataset.images.shape, side)
     title = run_title(record, width=PAGE)
     above = MARGIN + LINE * (title.count("\n") + 1.5)
     figure, axes = _sheet(above + 2.4 * LINE + 2 * height + GAP)
@@ -153,7 +153,7 @@ def _with_scores(
     """Rows of test images over their scores (or ranks), each under its heading, some of them framed."""
     title = run_title(record, "; ranks of the scores" if ranked(stored) else "", width=PAGE)
     side = (PAGE - 2 * MARGIN + GAP) / COLUMNS - GAP
-    width, height = _size(dataset.images, side)
+    width, height = _size(dataset.images.shape, side)
     step = 2.6 * LINE + height  # a heading, the images and their scores
     above = MARGIN + LINE * (title.count("\n") + 1.5)
     figure, axes = _sheet(above + len(rows) * step + bool(framed) * LINE)
@@ -185,9 +185,9 @@ def _sheet(height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _size(images: NDArray[np.uint8], side: float) -> tuple[float, float]:
-    """Width and height of images whose longer side is to be so long."""
-    height, width = images.shape[1:3]
+def _size(shape: tuple[int, ...], side: float) -> tuple[float, float]:
+    """Width and height of images (n, height, width, channels) whose longer side is to be so long."""
+    height, width = shape[1:3]
     return side * width / max(height, width), side * height / max(height, width)
 
 
