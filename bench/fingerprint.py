@@ -24,8 +24,10 @@ WITHOUT_NUMBERS = (
     "bench.specs",
     "bench.device",
     "bench.graphs",
+    "bench.maps",
 )
-"""Modules of the harness that methods import and that shape no score: they declare, check, or say where to compute."""
+"""Modules of the harness that methods import and that shape no score: they declare, check, say where to compute, or
+where in an image a score comes from."""
 
 _BLANK = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING, tokenize.ENDMARKER}
 

@@ -39,6 +39,9 @@ Images = NDArray[np.uint8]
 Scores = NDArray[np.floating[Any]]
 """(n,), larger = more anomalous."""
 
+Maps = NDArray[np.floating[Any]]
+"""(n, height, width), larger = more anomalous."""
+
 Whole = Annotated[int, Ge(0)]
 Count = Annotated[int, Ge(1)]
 Positive = Annotated[float, Gt(0)]
@@ -159,6 +162,18 @@ class Method(ABC):
         """
         return None
 
+    def score_map(self, images: Images) -> Maps | None:
+        """Where each image is anomalous, float (n, height, width), larger = more anomalous; None where there is no map.
+
+        At the resolution that the method works at: the harness brings maps to the size of a mask. As a score does, a
+        map depends on its own image and on the fitted model alone. Unless a method says otherwise, its map is the
+        residual of what it reconstructs (``bench.maps.residual``), whether or not that is what it scores by.
+        """
+        from bench.maps import residual
+
+        made = self.reconstruct(images)
+        return None if made is None else residual(images, made)
+
     def save(self, folder: Path) -> None:
         """Write the fitted method into an existing folder."""
         import torch
@@ -216,8 +231,8 @@ def method(
 ) -> Callable[[type[M]], type[M]]:
     """Declare a class as the method of its file: its fields become hyperparameters of the spec.
 
-    ``fit``, ``score`` and ``reconstruct`` of such a class refuse what are no images before the class's own code sees
-    it, and ``reconstruct`` returns nothing else.
+    ``fit``, ``score``, ``reconstruct`` and ``score_map`` of such a class refuse what are no images before the class's
+    own code sees it; ``reconstruct`` returns nothing else, and ``score_map`` finite maps, one for each.
     """
 
     def declare(cls: type[M]) -> type[M]:
@@ -236,6 +251,7 @@ def method(
                 setattr(declared, name, _on_training_images(getattr(declared, name)))
         declared.score = _on_images_alike(declared.score)  # type: ignore[method-assign]
         declared.reconstruct = _returning_images(_on_images_alike(declared.reconstruct))  # type: ignore[method-assign]
+        declared.score_map = _returning_maps(_on_images_alike(declared.score_map))  # type: ignore[method-assign]
         return declared
 
     return declare
@@ -292,5 +308,24 @@ def _returning_images(reconstruct: Callable[..., Images | None]) -> Callable[...
         if len(made) != len(images):
             raise BenchError(f"reconstruct returned {len(made)} images for {len(images)}; return one for each")
         return made
+
+    return checked
+
+
+def _returning_maps(score_map: Callable[..., Maps | None]) -> Callable[..., Maps | None]:
+    @functools.wraps(score_map)
+    def checked(self: Method, images: Images) -> Maps | None:
+        made = score_map(self, images)
+        if made is None:
+            return None
+        maps = np.asarray(made)
+        if maps.ndim != 3 or len(maps) != len(images) or 0 in maps.shape or maps.dtype.kind != "f":
+            raise BenchError(
+                f"score_map returned {maps.dtype} {maps.shape} for {len(images)} images; return floats of shape "
+                f"({len(images)}, height, width)"
+            )
+        if bad := int((~np.isfinite(maps)).any(axis=(1, 2)).sum()):
+            raise BenchError(f"{bad} of the {len(maps)} maps that score_map returned hold numbers that are not finite")
+        return maps
 
     return checked

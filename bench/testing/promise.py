@@ -63,9 +63,15 @@ def require_scores(found: NDArray[Any], n: int, of: str = "", finite: bool = Tru
         )
 
 
-def require_same(found: NDArray[Any], wanted: NDArray[Any], when: str) -> None:
-    """Raise where scores differ by more than rounding; ``when`` says what was done between them and what to change."""
+def require_same(found: NDArray[Any], wanted: NDArray[Any], when: str, what: str = "scores") -> None:
+    """Raise where scores (n,), or other rows (n, …), differ by more than rounding.
+
+    ``when`` says what was done between them and what to change, ``what`` what is compared.
+    """
     allowed = TOLERANCE * float(np.ptp(wanted))
-    differing = ~(np.abs(found - wanted) <= allowed) if found.shape == wanted.shape else np.ones(len(wanted), bool)
+    if found.shape != wanted.shape:
+        differing = np.ones(len(wanted), bool)
+    else:
+        differing = ~(np.abs(found - wanted) <= allowed).reshape(len(wanted), -1).all(axis=1)
     if differing.any():
-        raise ConformanceError(f"{differing.sum()} of {len(wanted)} images have other scores {when}")
+        raise ConformanceError(f"{differing.sum()} of {len(wanted)} images have other {what} {when}")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Self
 
+import numpy as np
+
 from bench.images import flattened
-from bench.method import FitContext, Images, Method, Scores, method
+from bench.maps import blurred
+from bench.method import FitContext, Images, Maps, Method, Scores, method
 
 
 @method(version="1", cpu_only=True)
@@ -19,3 +22,7 @@ class MeanImage(Method):
     def score(self, images: Images) -> Scores:
         scores: Scores = ((flattened(images) - self.mean) ** 2).mean(axis=1)
         return scores
+
+    def score_map(self, images: Images) -> Maps:
+        difference = np.abs(flattened(images) - self.mean).reshape(images.shape)
+        return blurred(difference.mean(axis=3))

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.images import ContrastScaling, resized
+from bench.maps import input_gradients
 from bench.method import (
     Count,
     Epoch,
     EpochMethod,
     FitContext,
     Images,
+    Maps,
     NotNegative,
     Positive,
     Scores,
@@ -86,6 +88,11 @@ class DeepSVDD(EpochMethod):
     def score(self, images: Images) -> Scores:
         inputs = self.scaling(self._sized(images))
         return scored(self._anomaly, inputs, device=self.device, prepare=unchanged)
+
+    def score_map(self, images: Images) -> Maps:
+        """Absolute gradient of the score with respect to the scaled image, blurred."""
+        self.network.eval()
+        return input_gradients(self._anomaly, self.scaling(self._sized(images)), device=self.device, prepare=unchanged)
 
     def _anomaly(self, x: Tensor) -> Tensor:
         distance = (self.network(x) - self.centre).square().sum(dim=1)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from bench.images import flattened
-from bench.method import Epoch, EpochMethod, FitContext, Images, Method, Scores, method
+from bench.method import Epoch, EpochMethod, FitContext, Images, Maps, Method, Scores, method
 from bench.training import seeded
 
 
@@ -24,6 +25,11 @@ class Centroid(Method):
     def score(self, images: Images) -> Scores:
         scores: Scores = ((flattened(images) - self.mean) ** 2).mean(axis=1)
         return scores
+
+    def differences(self, images: Images) -> Maps:
+        """How far each pixel is from the mean, (n, height, width)."""
+        maps: Maps = np.abs(flattened(images) - self.mean).reshape(images.shape).mean(axis=3)
+        return maps
 
 
 @method(version="1")
