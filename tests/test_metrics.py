@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.metrics import auroc, measured
+from bench.metrics import CHOSEN_BY_LABELS, auroc, f1_max, measured
 
 relaxed = settings(deadline=None, max_examples=60)
 
@@ -91,3 +91,13 @@ def test_perfect_scores_are_worth_one() -> None:
     labels = np.array([0, 1, 1, 0], dtype=np.uint8)
     found = measured(labels, labels.astype(np.float32))
     assert found == {"auroc": 1.0, "average_precision": 1.0, "fpr_at_95_tpr": 0.0}
+
+
+@relaxed
+@given(results())
+def test_the_best_f1_is_the_best_over_every_threshold(result: tuple[np.ndarray, np.ndarray]) -> None:
+    labels, scores = result
+    hits = [(int(labels[scores >= t].sum()), int((scores >= t).sum())) for t in np.unique(scores)]
+    assert f1_max(*result) == pytest.approx(max(2 * hit / (called + labels.sum()) for hit, called in hits), abs=1e-12)
+    assert "f1_max" in CHOSEN_BY_LABELS
+    assert not CHOSEN_BY_LABELS & measured(*result).keys()
