@@ -1,0 +1,1 @@
+"""Detectors that the field measures by today: self-supervised ones, and ones on deep features."""
