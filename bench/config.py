@@ -17,6 +17,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
@@ -109,6 +110,8 @@ class Config(Model):
     """Seconds that a job may take where neither its method nor the command line says otherwise."""
     memory: PositiveFloat | None = None
     """GB of main memory that a job's worker may hold, likewise; None: no limit."""
+    checkpoint: NonNegativeFloat = 10.0
+    """Minutes after which a training's state is kept, for the same job to go on from; 0: never."""
     groups: dict[str, list[str]] = {}
     plugins: Plugins = Plugins()
     suites: dict[str, Suite] = {}

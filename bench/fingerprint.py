@@ -25,6 +25,7 @@ WITHOUT_NUMBERS = (
     "bench.device",
     "bench.graphs",
     "bench.maps",
+    "bench.checkpoints",
 )
 """Modules of the harness that methods import and that shape no score: they declare, check, say where to compute, or
 where in an image a score comes from."""

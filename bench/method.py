@@ -70,6 +70,8 @@ class Epoch:
     """How many training steps it took, where that is known."""
     captured: bool = False
     """Whether these ran as a CUDA graph."""
+    repeated: bool = False
+    """Whether an earlier run of this training had come to its end: it was not done again, only handed out."""
 
     @property
     def finite(self) -> bool:
@@ -200,7 +202,13 @@ class EpochMethod(Method):
 
     The harness drives ``fit_epochs`` and so owns progress, time limits, and the optional trace of the test AUROC
     that the method itself can never see. ``score`` must work after any epoch that is ``scorable``.
+
+    ``resumable``: whether a training that was cut off can go on from a checkpoint. It can where all that training
+    changes is the network that ``bench.training.train`` gets, optimisers by ``bench.training.adam``, and what is given
+    to ``bench.checkpoints.remember``; what is done on an epoch may follow from those alone. ``bench check`` tries it.
     """
+
+    resumable: ClassVar[bool] = False
 
     @abstractmethod
     def fit_epochs(self, images: Images, context: FitContext) -> Iterator[Epoch]:

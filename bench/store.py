@@ -35,6 +35,8 @@ from bench.record import Arrays, Record, require_one_length
 
 LEFTOVER_SECONDS = 3600.0
 """How old a half written file must be to count as left behind."""
+CHECKPOINTS = "checkpoints"
+"""The folder, in a results folder, of trainings that are under way or were cut off: a file a job, named by its key."""
 
 
 class _Found(NamedTuple):
@@ -184,13 +186,20 @@ class Store:
         path.unlink(missing_ok=True)
         scores.unlink(missing_ok=True)
 
+    def forget_checkpoint(self, job: Job) -> None:
+        """Remove what a job that has ended would have gone on from."""
+        with contextlib.suppress(OSError):
+            (self.folder / CHECKPOINTS / f"{job.key}.pt").unlink(missing_ok=True)
+
     def leftovers(self) -> list[Path]:
-        """Files that killed runs left, at least an hour old: half written ones, and scores that no record names.
+        """Files that killed runs left, at least an hour old: half written ones, scores that no record names, and
+        checkpoints of jobs that are done.
 
         What is younger may belong to a run that is still writing. What such a run removes meanwhile is left out.
         """
         before = time.time() - LEFTOVER_SECONDS
-        candidates = [*self.folder.glob("*/*/*/.*.tmp"), *self._unnamed_scores()]
+        half_written = [*self.folder.glob("*/*/*/.*.tmp"), *self.folder.glob(f"{CHECKPOINTS}/.*.tmp")]
+        candidates = [*half_written, *self._unnamed_scores(), *self._spent_checkpoints()]
         return sorted(path for path in candidates if _modified(path) < before)
 
     def _unnamed_scores(self) -> Iterator[Path]:
@@ -199,6 +208,12 @@ class Store:
             with contextlib.suppress(RecordUnreadable):  # whose they are cannot be told
                 if not path.exists() or scores != _scores_path(path, _read(_loose(path))):
                     yield scores
+
+    def _spent_checkpoints(self) -> Iterator[Path]:
+        for file in self.folder.glob(f"{CHECKPOINTS}/*.pt"):
+            with contextlib.suppress(RecordUnreadable):
+                if any(_read(found).status == "done" for found in self.matching(file.stem)):
+                    yield file
 
     def find(self, prefix: str) -> Record:
         """The record whose key starts with ``prefix``. Raises BenchError where none or several do."""

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench.checkpoints import begun, remember
 from bench.graphs import recorded
 from bench.images import symmetric
 from bench.method import Epoch, FitContext
@@ -69,7 +70,7 @@ def adam(
     weights = list(parameters)
     place = weights[0].device
     precision = torch.float32 if place.type == "cuda" else torch.float64  # a kernel takes that, the CPU's a number
-    return torch.optim.Adam(
+    optimiser = torch.optim.Adam(
         weights,
         lr=torch.tensor(lr, dtype=precision, device=place),
         betas=betas,
@@ -77,6 +78,7 @@ def adam(
         fused=place.type in ("cpu", "cuda"),
         capturable=place.type == "cuda",
     )
+    return remember(optimiser)
 
 
 def minimise(loss: Tensor, optimiser: torch.optim.Optimizer, *, graph_stays: bool = False) -> None:
@@ -142,7 +144,12 @@ def train(
     graph = recorded(do, batches.size, context.device) if capturable and context.graphs else None
     drawing = _Drawing(context)
     network.eval()
-    for epoch in range(1, epochs + 1):
+    training = begun(network, batches, drawing)
+    first = 1
+    if training.resumed is not None:
+        yield training.resumed
+        first = training.resumed.number + 1
+    for epoch in range(first, epochs + 1):
         network.train()
         number.fill_(epoch)
         for total in sums.values():
@@ -155,7 +162,7 @@ def train(
         totals = torch.stack(list(sums.values())).tolist() if sums else []
         losses = {name: total / len(chosen) for name, total in zip(sums, totals, strict=True)}
         captured = graph is not None and graph.replays
-        yield Epoch(epoch, epochs, losses, steps=len(chosen), captured=captured)
+        yield training.ended(Epoch(epoch, epochs, losses, steps=len(chosen), captured=captured))
 
 
 class _Batches:
@@ -174,6 +181,12 @@ class _Batches:
         while len(batches) < least:
             batches += self._of_permutation()[: least - len(batches)]
         return batches
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"generator": self._generator.get_state()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        self._generator.set_state(state["generator"])
 
     def _of_permutation(self) -> list[Tensor]:
         permutation = torch.randperm(self._images, generator=self._generator).to(self._device)
@@ -201,6 +214,12 @@ class _Drawing:
                 torch.manual_seed(self._seed)
             yield
             self._states = [torch.get_rng_state(), *(torch.cuda.get_rng_state(gpu) for gpu in self._gpus)]
+
+    def state_dict(self) -> dict[str, list[Tensor]]:
+        return {"states": self._states}
+
+    def load_state_dict(self, state: Mapping[str, list[Tensor]]) -> None:
+        self._states = [each.cpu() for each in state["states"]]
 
 
 def scored(

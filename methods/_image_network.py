@@ -44,6 +44,7 @@ class ImageNetwork(EpochMethod, Generic[Networks]):
     latent: Count = 100
     score_in_train_mode: bool = False
 
+    resumable = True
     image_size = 32  # no hyperparameter, unless a subclass annotates it
     capturable = True
     """Whether the step may become a CUDA graph; see ``bench.training.train``."""

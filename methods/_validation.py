@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
 
+from bench.checkpoints import remember
 from bench.method import FitContext, Images
 from bench.randomness import derive_seed
 
@@ -26,12 +29,19 @@ class BestEpoch:
         self._networks = networks
         self._lowest = math.inf
         self._state: dict[str, Tensor] = {}
+        remember(self)
 
     def show(self, error: float) -> None:
         """The error of the networks as they are now."""
         if error < self._lowest:
             self._lowest = error
             self._state = {name: value.clone() for name, value in self._networks.state_dict().items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"lowest": self._lowest, "state": self._state}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._lowest, self._state = state["lowest"], dict(state["state"])
 
     def restore(self) -> None:
         """Give the networks what was kept; where no error was a number, they stay as they are."""

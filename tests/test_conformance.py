@@ -58,6 +58,7 @@ FAULTS = {
     "maps_fill_zero_to_one": "maps_are_of_their_own_image",
     "scale_of_maps_is_not_saved": "saved_and_loaded_maps_alike",
     "maps_are_upside_down": "maps_show_a_painted_square",
+    "losses_are_not_remembered": "goes_on_from_a_checkpoint",
     "kinds_are_blended": "normalised_as_in_training",
     "loss_is_read_every_step": "steps_ask_the_host_nothing",
     "weights_are_made_on_the_host": "steps_stay_on_their_device",
@@ -71,7 +72,12 @@ FAULTS = {
 """Broken plugins, each with the check that names its fault."""
 SOUND = ("keeps_every_promise", "keeps_every_promise_in_epochs", "keeps_every_promise_in_steps")
 OF_EPOCHS = {"weights_move", "another_seed_other_scores", "scoring_between_epochs_changes_nothing"}
-OF_STEPS = {"steps_ask_the_host_nothing", "steps_stay_on_their_device", "replayed_steps_are_the_same"}
+OF_STEPS = {
+    "steps_ask_the_host_nothing",
+    "steps_stay_on_their_device",
+    "replayed_steps_are_the_same",
+    "goes_on_from_a_checkpoint",
+}
 """Promises of methods that train in epochs, and of those that do it in the harness's loop."""
 NETWORKS = ("autoencoder", "shared_ae", "deep_svdd", "vae", "ganomaly", "skip_ganomaly")
 CONTROLS = ("ocsvm", "mean_image", "pca", "knn")

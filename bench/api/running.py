@@ -53,6 +53,7 @@ def run(
     address: str | None = None,
     timeout: float | None = None,
     memory: float | None = None,
+    checkpoint: float | None = None,
     max_hours: float | None = None,
     quiet: bool = False,
     results: File | None = None,
@@ -65,8 +66,8 @@ def run(
     with. ``methods`` and ``classes`` are lists, or text as on the command line; ``seeds`` says how many (3) or which
     ([0, 5]). ``max_train``, ``contamination`` and ``corruption`` may be several, which are run one after another;
     ``normal`` are classes that are normal together (``cat+dog``), or how many of them are drawn. ``parameters`` are
-    ``{"shared_ae.epochs": 5}``, which is ``--set`` there. ``timeout`` is in seconds, ``memory`` in GB. ``quiet``: no
-    progress.
+    ``{"shared_ae.epochs": 5}``, which is ``--set`` there. ``timeout`` is in seconds, ``memory`` in GB,
+    ``checkpoint`` in minutes. ``quiet``: no progress.
 
     Jobs that do not end well are named on stderr, and are among the ``failed`` of the results. Raises BenchError for
     names that do not exist, DataMissing where the data is not there; KeyboardInterrupt where it is stopped, after which
@@ -97,7 +98,9 @@ def run(
         for error in planned.unreadable:
             warn(error)
         seconds = math.inf if max_hours is None else 3600 * max_hours
-        options = execution.Options(timeout=timeout, memory=memory, max_seconds=seconds, trace=trace, graphs=graphs)
+        options = execution.Options(
+            timeout=timeout, memory=memory, max_seconds=seconds, trace=trace, graphs=graphs, checkpoint=checkpoint
+        )
         title = suite or dataset or ""
         result = execute(title, planned, workspace, places, options, "nothing" if quiet else "progress")
     _tell(result)

@@ -70,6 +70,10 @@ def run(
     address: Annotated[str | None, typer.Option(help="Of the cluster: see docs/clusters.md.")] = None,
     timeout: Annotated[float | None, typer.Option(min=0.001, help="Seconds that a job may take.")] = None,
     memory: Annotated[float | None, typer.Option(min=0.001, help="GB of main memory that a job may hold.")] = None,
+    checkpoint: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="MINUTES", help="Keep a training's state so often (default 10; 0: never)."),
+    ] = None,
     max_hours: Annotated[
         float | None, typer.Option(min=0, help="Start no job that is not expected to end within so many hours.")
     ] = None,
@@ -134,7 +138,9 @@ def run(
             _print_plan(title, planned, places, probe)
             return
         seconds = math.inf if max_hours is None else 3600 * max_hours
-        chosen = execution.Options(timeout=timeout, memory=memory, max_seconds=seconds, trace=trace, graphs=graphs)
+        chosen = execution.Options(
+            timeout=timeout, memory=memory, max_seconds=seconds, trace=trace, graphs=graphs, checkpoint=checkpoint
+        )
         show: Show = "events" if as_json else "nothing" if quiet else "progress"
         result = execute(title, planned, workspace, places, chosen, show)
     if not as_json:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from bench.fingerprint import source_fingerprint
 from bench.method import Epoch, EpochMethod, FitContext, Images, Method, Precision, Scores
 from bench.registry import Registry
 from bench.specs import parse_spec
+
+if TYPE_CHECKING:
+    from bench.checkpoints import Keeper
 
 
 class Diverged(Exception):
@@ -66,14 +70,25 @@ def precision_named(name: str) -> Precision:
     return cast(Precision, name)
 
 
-def fitted(detector: Method, images: Images, context: FitContext, clock: Clock) -> Iterator[Epoch]:
-    """Fit the detector, yielding its epochs; what the harness does between epochs is not on the method's clock."""
+def fitted(
+    detector: Method, images: Images, context: FitContext, clock: Clock, keeper: Keeper | None = None
+) -> Iterator[Epoch]:
+    """Fit the detector, yielding its epochs; what the harness does between epochs is not on the method's clock.
+
+    ``keeper``: of what the training changes. Where it brings what an earlier run had come to, it goes on from there.
+    """
     if not isinstance(detector, EpochMethod):
         detector.fit(images, context)
         return
-    for epoch in detector.fit_epochs(images, context):
+    training = detector.fit_epochs(images, context)
+    while True:
+        with keeper.listening() if keeper is not None else contextlib.nullcontext():
+            epoch = next(training, None)
+        if epoch is None:
+            return
         clock.pause()
-        yield epoch
+        if not epoch.repeated:
+            yield epoch
         clock.resume()
 
 
@@ -118,6 +133,11 @@ class Clock:
 
     def resume(self) -> None:
         self._since = self._now()
+
+    @property
+    def spent(self) -> float:
+        """Seconds since the last lap, up to the last pause."""
+        return self._spent
 
     def lap(self) -> float:
         """Seconds since the last lap, pauses left out; the clock runs on."""

@@ -19,6 +19,7 @@ from bench.dataset import PreparedDataset
 from bench.errors import BenchError
 from bench.execution.detector import Clock, Diverged, built, checked, fitted, noted, precision_named, scores_of
 from bench.execution.messages import Outcome, Task
+from bench.execution.resuming import Checkpoint
 from bench.jobs import Job
 from bench.method import Epoch, FitContext, Images, Method, Precision, Scores
 from bench.metrics import auroc, measured
@@ -108,16 +109,20 @@ def measured_with(
     seed = job.fit_seed
     clock = Clock(task.device)
     device.reset_peak(task.device)
-    captured, steps = False, 0
+    checkpoint = Checkpoint(task, detector)
+    progress = checkpoint.progress
+    epochs += progress.epochs
+    progress.epochs = epochs
     with global_generators_seeded(seed):
         context = FitContext(seed=seed, device=task.device, precision=precision, graphs=task.graphs)
-        for epoch in fitted(detector, dataset.images[split.train], context, clock):
+        for epoch in fitted(detector, dataset.images[split.train], context, clock, checkpoint.keeper):
             noted(epoch, epochs, report)
-            captured |= epoch.captured
-            steps += epoch.steps
+            progress.captured |= epoch.captured
+            progress.steps += epoch.steps
             if task.trace and epoch.scorable:
                 epochs[-1]["auroc"] = auroc(split.test_labels, scores_of(detector, test))
-        fit_seconds = clock.lap()
+            checkpoint.keep(clock.spent)
+        fit_seconds = clock.lap() + progress.seconds
         scores = scores_of(detector, test)
         score_seconds = clock.lap()
         memory = device.peak(task.device)
@@ -135,7 +140,7 @@ def measured_with(
             "score_seconds": score_seconds,
             "images_per_second": len(test) / max(score_seconds, 1e-9),
             "parameters": _parameter_count(detector),
-            **({"steps": steps} if steps else {}),
+            **({"steps": progress.steps} if progress.steps else {}),
             **memory,
         },
         parameters=detector.hyperparameters(),
@@ -143,7 +148,11 @@ def measured_with(
         traced=task.trace,
         oracle_candidates=candidates,
         ledger={"used": used, "published": list(detector.published_used)},
-        provenance={**accelerator(task.device), **({"cuda_graph": captured} if _is_on_gpu(task) else {})},
+        provenance={
+            **accelerator(task.device),
+            **({"cuda_graph": progress.captured} if _is_on_gpu(task) else {}),
+            **({"resumed": progress.resumed} if progress.resumed else {}),
+        },
         arrays={"scores": scores, "labels": split.test_labels, "indices": split.test, **reconstructions},
     )
 

@@ -33,6 +33,10 @@ class Task:
     """Bytes that the worker with all its processes may hold in main memory."""
     gpu_memory: float | None = None
     """Bytes of a GPU that its method says it needs."""
+    checkpoints: Path | None = None
+    """The folder that checkpoints of its training go into."""
+    checkpoint_seconds: float = 0.0
+    """Between two of them; 0: none."""
     dataset_source: str = ""
     """Fingerprint of the dataset's plugin, where that is no part of the harness."""
     image_size: int | None = None

@@ -27,7 +27,7 @@ from bench.provenance import command
 from bench.record import Record
 from bench.sources import DATASET_SOURCE, Sources
 from bench.specs import parse_spec
-from bench.store import Store
+from bench.store import CHECKPOINTS, Store
 from bench.workspace import Workspace
 
 Rerun = Literal["missing", "failed", "all"]
@@ -199,6 +199,8 @@ class _Recorder:
         key = task.job.key
         record = _record(task, outcome, attempts, self._began.get(key, _now()), self._planned)
         self._store.put(record, outcome.arrays)
+        if record.status in ("done", "diverged"):
+            self._store.forget_checkpoint(task.job)
         self._claims.release(task.job)
         self._keep(record)
         self._observer.ended(record)
@@ -222,6 +224,8 @@ class Options:
     max_seconds: float = math.inf
     trace: bool = False
     graphs: bool = True
+    checkpoint: float | None = None
+    """Minutes between two checkpoints of a training; None: bench.toml's, 0: none."""
 
 
 def repeated(planned: Plan) -> str:
@@ -260,6 +264,7 @@ def _tasks(
     planned: Plan, prepared: Mapping[str, PreparedDataset], workspace: Workspace, options: Options
 ) -> list[Task]:
     sources = _kept_sources(planned, workspace)
+    minutes = workspace.config.checkpoint if options.checkpoint is None else options.checkpoint
     limits = {spec: _limits(spec, workspace, options) for spec in dict.fromkeys(job.spec for job in planned.pending)}
     return [
         Task(
@@ -274,6 +279,8 @@ def _tasks(
             timeout=limits[job.spec].timeout,
             memory=limits[job.spec].memory,
             gpu_memory=limits[job.spec].gpu_memory,
+            checkpoints=(workspace.results / CHECKPOINTS).absolute(),
+            checkpoint_seconds=60 * minutes,
             dataset_source=sources[job.dataset],
         )
         for job in planned.pending

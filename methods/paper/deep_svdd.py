@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench.checkpoints import remember
 from bench.images import ContrastScaling, resized
 from bench.maps import input_gradients
 from bench.method import (
@@ -65,6 +66,8 @@ class DeepSVDD(EpochMethod):
     lr: Positive = 1e-4
     batch_size: Count = 200
 
+    resumable = True
+
     def fit_epochs(self, images: Images, context: FitContext) -> Iterator[Epoch]:
         channels = images.shape[3]
         images = self._sized(images)
@@ -81,7 +84,7 @@ class DeepSVDD(EpochMethod):
             for epoch in self._pretrain(decoder, inputs, context):
                 yield dataclasses.replace(epoch, total=total, scorable=False)
         self.centre = self._mean_output(inputs)
-        self.radius = torch.zeros((), device=context.device)
+        self.radius = remember(torch.zeros((), device=context.device))
         for epoch in self._train(inputs, context):
             yield dataclasses.replace(epoch, number=self.pretrain_epochs + epoch.number, total=total)
 

@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from bench.checkpoints import remember
 from bench.images import resized
 from bench.method import BelowOne, Count, Epoch, FitContext, Images, NotNegative, Positive, Whole, method
 from bench.methods._adversarial import Discriminator
@@ -114,8 +115,9 @@ class FAnoGAN(ImageNetwork[Networks]):
 
     def step(self, context: FitContext) -> Step:
         encoder = self.networks.encoder
-        optimiser = torch.optim.RMSprop(
-            encoder.parameters(), lr=self.encoder_lr, alpha=0.9, eps=1e-10, capturable=context.device.startswith("cuda")
+        on_gpu = context.device.startswith("cuda")
+        optimiser = remember(
+            torch.optim.RMSprop(encoder.parameters(), lr=self.encoder_lr, alpha=0.9, eps=1e-10, capturable=on_gpu)
         )
 
         def step(x: Tensor, n: Tensor) -> dict[str, Tensor]:

@@ -129,6 +129,8 @@ class PixelCNN(EpochMethod):
     batch_size: Count = 64
     lr: Positive = 1e-3
 
+    resumable = True
+
     def fit_epochs(self, images: Images, context: FitContext) -> Iterator[Epoch]:
         self.device = context.device
         names = ("model", "background") if self.score_by == "ratio" else ("model",)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from bench.checkpoints import remember
 from bench.images import resized, standardised
 from bench.method import (
     BelowOne,
@@ -114,6 +115,8 @@ class PuzzleAE(EpochMethod):
     width: Count = 64
     image_size: Annotated[int, Ge(16), MultipleOf(4)] = 32
 
+    resumable = True
+
     def fit_epochs(self, images: Images, context: FitContext) -> Iterator[Epoch]:
         self.device = context.device
         channels = images.shape[3]
@@ -128,7 +131,7 @@ class PuzzleAE(EpochMethod):
         self.unseen = unseen if len(unseen) else seen  # of one image nothing can be set apart
         self.errors: NDArray[Any] | None = None
         optimiser = adam(self.unet.parameters(), lr=self.lr, weight_decay=self.weight_decay)
-        plateau = ReduceLROnPlateau(optimiser, factor=self.decay, patience=self.patience)
+        plateau = remember(ReduceLROnPlateau(optimiser, factor=self.decay, patience=self.patience))
         for epoch in train(
             networks,
             self._step(optimiser, context),

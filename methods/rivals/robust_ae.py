@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench.checkpoints import remember
 from bench.images import flattened, resized
 from bench.method import Count, Epoch, EpochMethod, FitContext, Images, NotNegative, Positive, Scores, Whole, method
 from bench.training import Step, adam, autocast, minimise, scored, seeded, to_device, train, unchanged
@@ -84,13 +85,15 @@ class RobustAutoencoder(EpochMethod):
     batch_size: Count = 133
     lr: Positive = 1e-3
 
+    resumable = True
+
     def fit_epochs(self, images: Images, context: FitContext) -> Iterator[Epoch]:
         self.device = context.device
         x = torch.from_numpy(self._rows(images)).to(context.device)
         with seeded(context):
             self.network = TiedAutoencoder(x.shape[1], self.hidden, self.latent)
         to_device(self.network, context)
-        explained = x.clone()  # L; S = X − L is zero at first
+        explained = remember(x.clone())  # L; S = X − L is zero at first
         steps = self.epochs * self.inner_epochs * max(1, len(x) // self.batch_size)
         for epoch in train(
             self.network,

@@ -18,6 +18,8 @@ class Compressed(EpochMethod):
     batch_size: int = 16
     lr: float = 1e-2
 
+    resumable = True
+
     def fit_epochs(self, images: Images, context: FitContext) -> Iterator[Epoch]:
         self.device = context.device
         pixels = images[0].size

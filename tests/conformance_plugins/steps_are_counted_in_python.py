@@ -10,6 +10,8 @@ from ._compressed import Compressed
 
 @method(version="1")
 class StepsAreCountedInPython(Compressed):
+    resumable = False  # the count would be lost as well
+
     def step(self, context: FitContext) -> Step:
         optimiser = adam(self.network.parameters(), lr=self.lr)
         steps = 0

@@ -4,7 +4,7 @@ A check raises ConformanceError with what was seen and what to change, or NotApp
 method counts as a failure of that check.
 """
 
-from bench.testing.checks import contract, scores, training, normalisation, maps, steps, inputs  # isort: skip  # the order in which they run
+from bench.testing.checks import contract, scores, training, resuming, normalisation, maps, steps, inputs  # isort: skip  # the order in which they run
 from bench.testing.promise import CHECKS
 
-__all__ = ["CHECKS", "contract", "inputs", "maps", "normalisation", "scores", "steps", "training"]
+__all__ = ["CHECKS", "contract", "inputs", "maps", "normalisation", "resuming", "scores", "steps", "training"]
