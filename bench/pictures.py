@@ -1,9 +1,10 @@
-"""Picture files of any kind: decoded to upright 8-bit RGB, brought to one size, grey where they have no colour."""
+"""Picture files of any kind: decoded to upright 8-bit RGB, brought to one size, grey where they are; and masks."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,20 +17,47 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 """Of files that count as pictures, in small letters."""
 
+ORIENTATION = 0x0112
+"""The EXIF tag; from 5 on, what is stored lies on its side."""
+
+T = TypeVar("T")
+
 
 def picture(file: Path | IO[bytes], shown: Path) -> Image:
     """A decoded picture: RGB, EXIF orientation applied, transparency dropped, 16-bit greys scaled from 0..65535.
 
     Raises DataMissing, naming ``shown``, where the file cannot be decoded.
     """
-    from PIL import Image, ImageOps
+    return _decoded(file, shown, lambda upright: _eight_bits(upright).convert("RGB"))
+
+
+def mask(file: Path) -> NDArray[np.bool_]:
+    """A decoded mask, (height, width): True where it is not black, whatever its brightest value.
+
+    Raises DataMissing where the file cannot be decoded, and for JPEG, whose black is not quite black.
+    """
+    if file.suffix.lower() in (".jpg", ".jpeg"):
+        raise DataMissing(f"mask {file} is a JPEG, in which edges are blurred; save it as PNG")
+
+    def marked(upright: Image) -> NDArray[np.bool_]:
+        numbers = upright.mode.startswith(("I", "F"))
+        values = np.asarray(upright if numbers else upright.convert("RGB"))
+        return (values != 0).reshape(*values.shape[:2], -1).any(axis=2)
+
+    return _decoded(file, file, marked)
+
+
+def height_and_width(file: Path) -> tuple[int, int]:
+    """The size of a picture as it is decoded, read from its header. Raises DataMissing where it has none."""
+    from PIL import Image
 
     try:
         with Image.open(file) as image:
-            return _eight_bits(ImageOps.exif_transpose(image)).convert("RGB")
+            width, height = image.size
+            lies_on_its_side = image.getexif().get(ORIENTATION, 1) >= 5
     except Exception as error:  # Pillow's decoders raise anything from OSError to struct.error
-        reason = f"{type(error).__name__}: {error}"
-        raise DataMissing(f"{shown} cannot be read as a picture ({reason}); replace or remove it") from error
+        raise _unreadable(file, error) from error
+    return (width, height) if lies_on_its_side else (height, width)
 
 
 def pixels(image: Image, height: int, width: int, channels: int = 3) -> NDArray[np.uint8]:
@@ -52,6 +80,22 @@ def without_idle_channels(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def is_picture(file: Path) -> bool:
     """Whether it is a file whose name ends as a picture's does, and not a hidden one."""
     return file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+
+
+def _decoded(file: Path | IO[bytes], shown: Path, taken: Callable[[Image], T]) -> T:
+    """What is taken of an upright picture."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(file) as image:
+            return taken(ImageOps.exif_transpose(image))
+    except Exception as error:  # Pillow's decoders raise anything from OSError to struct.error
+        raise _unreadable(shown, error) from error
+
+
+def _unreadable(file: Path, error: Exception) -> DataMissing:
+    reason = f"{type(error).__name__}: {error}"
+    return DataMissing(f"{file} cannot be read as a picture ({reason}); replace or remove it")
 
 
 def _eight_bits(image: Image) -> Image:

@@ -1,22 +1,25 @@
-"""Your own images: one folder a class, or train and test folders in the layout of MVTec-AD.
+"""Your own images: one folder a class, or train and test folders in the layout of MVTec-AD, with masks or without.
 
 ``folder(path='screws',size=64)`` reads the folder ``screws`` of the working folder, else that of the data folder.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from bench.dataset import Dataset, LabelledImages, dataset
+from bench.datasets._inspection import Layout, Part, by_kind, checked, files_of, require_size
 from bench.errors import BenchError, DataMissing
 from bench.pictures import SUFFIXES, is_picture, picture, pixels, without_idle_channels
 
 LAYOUTS = f"""expected images ({" ".join(SUFFIXES)}) in one of two layouts:
   <path>/<class>/<image>
-  <path>/train/<normal class>/<image>  and  <path>/test/<class>/<image>"""
+  <path>/train/<normal class>/<image>  and  <path>/test/<class>/<image>
+and beside the latter, where there are masks of the defects:  <path>/ground_truth/<class>/<image>_mask.png"""
 
 
 @dataset()
@@ -27,16 +30,17 @@ class Folder(Dataset):
       relative to the data folder.
     - ``size``: height and width in pixels.
 
-    With both ``train`` and ``test`` folders they give the split; ``ground_truth`` beside them is no class. Otherwise
-    each folder is a class and there is no split. Hidden files, other files and deeper folders are passed over.
+    With both ``train`` and ``test`` folders they give the split; ``ground_truth`` beside them has a mask for each
+    picture of a class that does not train: ``ground_truth/<class>/<name>_mask.png`` or ``<name>.png``, black where
+    there is no defect. Otherwise each folder is a class and there is no split. Hidden files, other files and deeper
+    folders are passed over.
     """
 
     path: str
     size: int = 64
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise BenchError(f"{self._spec}: size is in pixels and must be at least 1")
+        require_size(self._spec, self.size)
         if not self.path:
             raise BenchError("folder: path names no folder; write folder(path='…')")
 
@@ -48,10 +52,15 @@ class Folder(Dataset):
         return "" if given.is_absolute() or at.is_relative_to(root) else str(at)
 
     def source_files(self, root: Path) -> list[Path]:
-        return sorted(file for group in self._groups(root) for file in group.files)
+        groups = self._groups(root)
+        if self._has_masks(root):
+            return files_of(self._parts(root))
+        return sorted(file for group in groups for file in group.files)
 
     def read(self, root: Path) -> LabelledImages:
         groups = self._groups(root)
+        if self._has_masks(root):
+            return by_kind(self._parts(root))
         classes = _classes(groups)
         sizes = [len(group.files) for group in groups]
         images = np.empty((sum(sizes), self.size, self.size, 3), dtype=np.uint8)
@@ -77,6 +86,13 @@ class Folder(Dataset):
         here = Path.cwd() / Path(self.path).expanduser()
         there = root / Path(self.path).expanduser()
         return there if there.is_dir() and not here.is_dir() else here
+
+    def _has_masks(self, root: Path) -> bool:
+        at = self._at(root)
+        return _has_split(at) and (at / "ground_truth").is_dir()
+
+    def _parts(self, root: Path) -> Sequence[Part]:
+        return checked(Layout().parts(self._at(root)), self._at(root))
 
     def _groups(self, root: Path) -> list[_Group]:
         """The class folders and their images. Raises DataMissing or BenchError where they make no dataset."""

@@ -65,6 +65,7 @@ def refused(call: Callable[[], object], *parts: object, error: type[BenchError] 
 def test_every_dataset_is_found_and_usable() -> None:
     plugins = Registry("dataset").plugins
     names = {"cifar10", "cifar10_c", "cifar100", "coil100", "digits", "fashion_mnist", "folder", "mnist"}
+    names |= {"mvtec_ad", "mvtec_ad_2", "visa", "btad", "mpdd", "dagm", "magnetic_tile"}
     assert names <= plugins.keys()
     assert all(plugins[name].summary and not plugins[name].problem for name in names)
 
@@ -450,7 +451,6 @@ def mvtec(tmp_path: Path) -> Path:
     """A data folder with ``tiles`` in the layout of MVTec-AD."""
     for file in ("train/good/0.png", "train/good/1.png", "test/good/0.png", "test/crack/0.png"):
         save(tmp_path / "tiles" / file, noise(8, 8, 3))
-    save(tmp_path / "tiles/ground_truth/crack/0_mask.png", noise(8, 8))
     return tmp_path
 
 
@@ -481,6 +481,23 @@ def test_folder_in_the_layout_of_mvtec(mvtec: Path) -> None:
     assert content.images.shape == (4, 8, 8, 3)
     assert tiles.default_protocol(mvtec) == "train_test_folders"
     assert len(tiles.source_files(mvtec)) == 4
+
+
+@pytest.mark.parametrize(
+    ("files", "colours", "checksum"),
+    [
+        (("cat/0", "cat/1", "dog/0"), 1, "5838af9e1aece"),
+        (("train/good/0", "train/good/1", "test/good/0", "test/crack/0"), 3, "0c0246a5468028"),
+    ],
+)
+def test_a_folder_without_masks_keeps_its_checksum(
+    files: tuple[str, ...], colours: int, checksum: str, tmp_path: Path
+) -> None:
+    for number, file in enumerate(files):
+        drawn = np.random.default_rng(number).integers(0, 256, (9, 7, colours), dtype=np.uint8)
+        save(tmp_path / f"own/{file}.png", drawn.squeeze())
+    text = "folder(path='own',size=6)"
+    assert prepare(Folder(path="own", size=6), "folder", text, tmp_path).checksum.startswith(checksum)
 
 
 @pytest.mark.parametrize("suffix", [".PNG", ".jpg", ".JPEG", ".bmp", ".tif", ".tiff", ".WebP"])
