@@ -1,6 +1,6 @@
 """DAGM 2007: ten artificial textures, grey, 512×512, with ellipses around their defects.
 
-Wieler, Hahn, Weakly supervised learning for industrial optical inspection, DAGM symposium 2007. Licence: CC BY 4.0.
+Wieler, Hahn, Weakly supervised learning for industrial optical inspection, DAGM symposium 2007.
 """
 
 from __future__ import annotations
