@@ -143,6 +143,12 @@ class PreparedDataset:
         """The number of a class name."""
         return self.classes.index(normal_class)
 
+    def labels_of(self, name: str) -> list[int]:
+        """The numbers of the classes that a name means: of a class, or of all of a superclass; none for other names."""
+        if name in self.classes:
+            return [self.label(name)]
+        return [label for label, family in enumerate(self.superclasses or ()) if family == name]
+
 
 def missing(spec: str, root: Path, files: Sequence[Path | str], how: str = "") -> DataMissing:
     """The error for absent files: which, where, and how to get them (by default, the command that fetches them)."""

@@ -149,6 +149,19 @@ def test_of_more_than_ten_classes_those_that_have_records_are_shown() -> None:
     assert texts(sample_sheet(chosen(*everything), made)) == [f"c{n}" for n in range(10)]
 
 
+def test_of_categories_with_many_classes_the_images_of_each_category_are_shown() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (36, 4, 4, 1), dtype=np.uint8)
+    made = in_memory(images, [n % 12 for n in range(36)], [f"c{n}/good" for n in range(12)])
+    made = dataclasses.replace(made, superclasses=tuple("nut" if n < 5 else "screw" for n in range(12)))
+    records = [make_record(normal_class=name, normal_label=number) for name, number in (("screw", 5), ("nut", 0))]
+    figure = sample_sheet(chosen(*records), made)
+    assert texts(figure) == ["nut", "screw"]
+    nuts = images[np.arange(36) % 12 < 5]
+    assert len(rows(figure)[0]) == 10
+    assert same([rows(figure)[0][0], rows(figure)[0][-1]], nuts[[0, -1]])
+    assert texts(sample_sheet(chosen(make_record(normal_class="not c3/good", normal_label=3)), made))[0] == "c0/good"
+
+
 def test_a_large_image_is_drawn_in_no_more_pixels_than_print_shows() -> None:
     large = np.random.default_rng(0).integers(0, 256, (2, 900, 600, 1), dtype=np.uint8)
     small = np.random.default_rng(0).integers(0, 256, (2, 60, 40, 1), dtype=np.uint8)

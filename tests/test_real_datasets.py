@@ -130,14 +130,19 @@ def test_coil100_of_two_sizes_names_the_odd_one(real_data: Path, tmp_path: Path)
         COIL100().read(tmp_path)
 
 
-def test_magnetic_tile(real_data: Path) -> None:
-    tile = prepared("folder(path='magnetic_tile')", real_data)
-    assert tile.images.shape == (1338, 64, 64, 1)
+@pytest.mark.parametrize(("spec", "size"), [("magnetic_tile", 128), ("folder(path='magnetic_tile')", 64)])
+def test_magnetic_tile(spec: str, size: int, real_data: Path) -> None:
+    tile = prepared(spec, real_data)
+    assert tile.images.shape == (1338, size, size, 1)
     assert counts(tile, False) == {"good": 711}
     test = {"blowhole": 115, "break": 85, "crack": 57, "fray": 32, "good": 241, "uneven": 97}
     assert counts(tile, True) == test
     assert protocol("train_test_folders").normal_classes(tile) == ["good"]
     assert split_sizes(tile, "train_test_folders", "good") == (711, 241, 386)
+    assert tile.masks is not None
+    marked = [bool(tile.masks[index].any()) for index in range(1338)]
+    assert marked == [tile.classes[label] != "good" for label in tile.labels]
+    verify(tile)
 
 
 def test_digits(tmp_path: Path) -> None:

@@ -39,9 +39,10 @@ FRAMED = "framed: a normal image among the most anomalous, or an anomalous one a
 def sample_sheet(selection: Selection, dataset: PreparedDataset) -> Figure:
     """Images of each class, a row a class, evenly spaced in the order of the data: neighbours are often alike.
 
-    All classes where they are ten at most, else the first ten normal classes of the selection.
+    All classes where they are ten at most, else the first ten normal classes of the selection, or categories.
     """
-    classes = dataset.classes if len(dataset.classes) <= ROWS else selection.classes[:ROWS]
+    normal = [name for name in selection.classes if dataset.labels_of(name)] or dataset.classes
+    classes = dataset.classes if len(dataset.classes) <= ROWS else normal[:ROWS]
     names = [broken(name, 1.2) for name in classes]
     left = MARGIN + widest(names) + GAP
     width, height = _size(dataset.images.shape, (PAGE - left - MARGIN + GAP) / COLUMNS - GAP)
@@ -50,7 +51,7 @@ def sample_sheet(selection: Selection, dataset: PreparedDataset) -> Figure:
     for row, name in enumerate(classes):
         y = MARGIN + row * step + (step - GAP - height) / 2
         axes.text(left - GAP, y + height / 2, names[row], ha="right", va="center")
-        own = np.flatnonzero(dataset.labels == dataset.label(name))
+        own = np.flatnonzero(np.isin(dataset.labels, dataset.labels_of(name)))
         for column, place in enumerate(np.linspace(0, len(own) - 1, min(COLUMNS, len(own))).round().astype(int)):
             _draw(axes, dataset.images[own[place]], left + column * (width + GAP), y, width, height)
     return figure
