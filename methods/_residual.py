@@ -15,6 +15,17 @@ LEAST = 4
 """Height and width of the features between the blocks and the vector."""
 
 
+def initialise(network: nn.Module) -> None:
+    """Draw convolutions from Kaiming's normal distribution, which keeps gradients as large from layer to layer.
+
+    Without normalisation nothing else would: with DCGAN's weights signals fade, and critics begin with no slope.
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            # torch counts what a weight leads to by its first dimension, which in a transposed layer is the other one
+            nn.init.kaiming_normal_(layer.weight, SLOPE, "fan_out" if isinstance(layer, nn.Conv2d) else "fan_in")
+
+
 class Block(nn.Module):
     """x + two convolutions of it, (b, inputs, …) → (b, outputs, …), ``down`` to half the size or ``up`` to twice."""
 

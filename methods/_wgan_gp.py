@@ -14,7 +14,7 @@ from bench.method import FitContext
 from bench.training import autocast
 
 Critic = Callable[[Tensor], Tensor]
-"""How real each of (b, …) is, (b,). It judges each by itself, without batch normalisation: the penalty is of each."""
+"""How real each of (b, …) is, (b,). Without batch normalisation: the penalty is of each by itself."""
 
 
 def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
@@ -30,16 +30,25 @@ def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
     return (norm - 1).square().mean()
 
 
-def critic_loss(critic: Critic, real: Tensor, fake: Tensor, *, penalty: float, context: FitContext) -> Tensor:
+def critic_loss(
+    critic: Critic, real: Tensor, fake: Tensor, *, penalty: float, context: FitContext, drift: float = 0.0
+) -> Tensor:
     """What the critic minimises: E[critic(fake)] − E[critic(real)] + penalty · the gradient penalty (eq. 3).
 
-    The gradient penalty is computed in 32 bits always: gradients of gradients lose too much in 16.
+    ``drift`` weighs the mean squares of both judgements, which hold them to 0. The gradient penalty is computed in 32
+    bits always: gradients of gradients lose too much in 16.
     """
-    with autocast(context):
-        judged_real, judged_fake = critic(torch.cat([real, fake.detach().to(real.dtype)])).float().chunk(2)
-    return judged_fake.mean() - judged_real.mean() + penalty * gradient_penalty(critic, real, fake)
+    with autocast(context):  # each by itself, for a critic that looks at a batch
+        judged_real, judged_fake = critic(real).float(), critic(fake.detach().to(real.dtype)).float()
+    held = drift * (judged_real.square().mean() + judged_fake.square().mean())
+    return judged_fake.mean() - judged_real.mean() + held + penalty * gradient_penalty(critic, real, fake)
 
 
 def generator_loss(critic: Critic, fake: Tensor) -> Tensor:
     """What the maker of the fake ones minimises: −E[critic(fake)]."""
     return -critic(fake).float().mean()
+
+
+def share(x: Tensor, number: int, size: int) -> Tensor:
+    """So many images of a batch, others for each number; where it has fewer, they are taken again."""
+    return x[torch.arange(number * size, (number + 1) * size, device=x.device) % len(x)]

@@ -81,3 +81,31 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def drawn_vgg19(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file with the convolutions of a VGG-19 whose weights are drawn, as a spec names it."""
+    import torch
+    from torch import nn
+    from torchvision.models import vgg19
+
+    from bench.registry import Registry
+    from bench.specs import Spec
+
+    with torch.device("meta"):
+        empty = vgg19(weights=None).features
+    features = empty.to_empty(device="cpu")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for layer in features.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                assert layer.bias is not None
+                nn.init.zeros_(layer.bias)
+    file = tmp_path_factory.mktemp("weights") / "vgg19.pth"
+    torch.save({f"features.{name}": value for name, value in features.state_dict().items()}, file)
+    named = Registry("method").resolve(Spec("perceptual_ae", {"weights": str(file)})).parameters["weights"]
+    assert isinstance(named, str)
+    assert str(file.parent) not in named
+    return named

@@ -45,7 +45,7 @@ def test_each_figure_gets_the_verdict_that_its_record_earns(verify) -> None:  # 
     assert verdicts["Ours", "1"] == ("differs", "")
     assert verdicts["Ours", "2"] == ("not comparable", "no record")
     assert verdicts["VAE", "0"] == ("not comparable", "failed")
-    assert verdicts["PIAD", "0"] == ("not comparable", "no method here")
+    assert verdicts["PIAD", "0"] == ("not comparable", "no record")
     assert verdicts["OCGAN", "0"] == ("not comparable", "no record")
     (zero,) = [claim for claim in claims if (claim["method"], claim["normal_class"]) == ("Ours", "0")]
     assert zero["difference"] == pytest.approx(0.004)
@@ -58,7 +58,7 @@ def test_the_tolerance_decides_and_so_does_the_exit_code(verify) -> None:  # typ
     code, text = verify("2", "--tolerance", "0.003")
     assert code == 1
     assert "0 reproduced, 2 differs" in text
-    assert "not comparable: no method here" in text
+    assert "not comparable: no record" in text
 
 
 def test_without_records_nothing_is_comparable_and_columns_of_unknown_classes_never_are(verify) -> None:  # type: ignore[no-untyped-def]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.special import gammaln
 from scipy.stats import gennorm
 from torch import Tensor, nn
 
@@ -132,6 +133,71 @@ def test_the_networks_have_the_authors_sizes() -> None:
     }
     a = networks.decoder(torch.randn(2, z))
     assert torch.allclose(torch.sigmoid(2 * a), torch.tanh(a) * 0.5 + 0.5, atol=1e-6)
+
+
+def test_the_networks_are_the_authors_layer_by_layer() -> None:
+    """Written out with torch's functions, on one batch that normalises itself: 4×4 kernels, stride 2, padding 1."""
+    torch.manual_seed(0)
+    networks, f = Networks(1, 4, 3).train(), nn.functional
+    for layer in networks.modules():
+        if isinstance(layer, nn.BatchNorm2d):  # scales and offsets that are not 1 and 0
+            nn.init.normal_(layer.weight, 1, 0.2)
+            nn.init.normal_(layer.bias, 0, 0.2)
+
+    def normalised(x: Tensor, norm: nn.Module) -> Tensor:
+        mean, variance = x.mean(dim=(0, 2, 3), keepdim=True), x.var(dim=(0, 2, 3), correction=0, keepdim=True)
+        scale, offset = (parameter[:, None, None] for parameter in norm.parameters())
+        return (x - mean) / (variance + 1e-5).sqrt() * scale + offset
+
+    def down(x: Tensor, network: nn.Module) -> Tensor:
+        conv1, conv2, norm2, conv3, norm3, dense = (
+            layer for layer in network.modules() if list(layer.parameters(False))
+        )
+        x = f.leaky_relu(f.conv2d(x, *conv1.parameters(), stride=2, padding=1), 0.2)
+        x = f.leaky_relu(normalised(f.conv2d(x, *conv2.parameters(), stride=2, padding=1), norm2), 0.2)
+        x = f.leaky_relu(normalised(f.conv2d(x, *conv3.parameters(), stride=2, padding=1), norm3), 0.2)
+        return f.linear(x.flatten(1), *dense.parameters())
+
+    def up(z: Tensor) -> Tensor:
+        layers = [layer for layer in networks.decoder.modules() if list(layer.parameters(False))]
+        first, norm1, second, norm2, third, norm3, last = layers
+        x = f.relu(normalised(f.conv_transpose2d(z[:, :, None, None], *first.parameters()), norm1))
+        for conv, norm in ((second, norm2), (third, norm3)):
+            x = f.relu(normalised(f.conv_transpose2d(x, *conv.parameters(), stride=2, padding=1), norm))
+        return f.conv_transpose2d(x, *last.parameters(), stride=2, padding=1).tanh() * 0.5 + 0.5
+
+    x, z = torch.rand(5, 1, 32, 32), torch.randn(5, 3)
+    with torch.no_grad():
+        assert torch.allclose(networks.encoder(x), down(x, networks.encoder), atol=1e-5)
+        assert torch.allclose(networks.decode(z), up(z), atol=1e-5)
+        assert torch.allclose(networks.of_images(x).logit, down(x, networks.of_images).flatten(), atol=1e-5)
+
+
+def test_the_score_is_the_authors_density_computed_with_scipy_and_finite_differences() -> None:
+    """−log p of five images: fits of the training images taken over, all else computed anew in double precision."""
+    method = fitted(latent=3, bins=10)
+    assert method.passes is not None
+    method.passes = None  # running statistics in both, for plain passes
+    images = torch.from_numpy(lit(0, 5, 9)).permute(0, 3, 1, 2)
+    images = nn.functional.interpolate(images.float(), size=32).round().to(torch.uint8)
+    scores = method.score(images.permute(0, 2, 3, 1).numpy())
+    nets, x = copy.deepcopy(method.networks).double().eval(), images.double() / 255
+    beta, mu, alpha = (part.numpy() for part in (method.of_codes.beta, method.of_codes.mu, method.of_codes.alpha))
+    edges, density = method.of_distances.edges.numpy(), method.of_distances.density.numpy()
+    n = 0.2 * (32 * 32 - 3)
+    with torch.no_grad():
+        for z, image, score in zip(nets.encoder(x), x, scores, strict=True):
+            steps = 1e-5 * torch.eye(3, dtype=torch.float64)
+            columns = [(nets.decode(z[None] + e) - nets.decode(z[None] - e)).flatten() / 2e-5 for e in steps]
+            singular = np.linalg.svd(torch.stack(columns, dim=1).numpy(), compute_uv=False)
+            of_codes = np.maximum(gennorm.logpdf(z.numpy(), beta, mu, alpha), -1000).sum()
+            r = float((image - nets.decode(z[None])[0]).norm())
+            p = np.interp(r, [0, edges[0]], [0, density[0]]) if r < edges[0] else 0.0
+            if edges[0] <= r <= edges[-1]:
+                p = density[min(np.searchsorted(edges, r, side="right") - 1, len(density) - 1)]
+            log_sphere = np.log(2) + n / 2 * np.log(np.pi) - gammaln(n / 2) + (n - 1) * np.log(r)
+            log_p = of_codes - np.log(singular).sum() + np.log(max(p, 1e-308)) - log_sphere
+            assert score == pytest.approx(-log_p, rel=1e-3)
 
 
 def test_a_step_has_the_authors_losses_and_steps_what_they_step(monkeypatch: pytest.MonkeyPatch) -> None:

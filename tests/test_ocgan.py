@@ -140,6 +140,53 @@ def test_at_the_authors_size_the_networks_have_the_authors_weights() -> None:
     assert count(latent_judge(16)) == 17 * 128 + 129 * 64 + 65 * 32 + 33 * 16
 
 
+def test_at_the_authors_size_the_networks_are_the_authors_layer_by_layer() -> None:
+    """Written out with torch's functions, on one batch: 5×5, stride 2, no padding, LeakyReLU(0.2) down, ReLU up."""
+    torch.manual_seed(0)
+    nets, f = Networks(3, 4, 3, 5, 61).eval(), nn.functional
+    for layer in nets.modules():
+        if isinstance(layer, nn.BatchNorm2d):  # as if it had seen something
+            nn.init.normal_(layer.running_mean, 0, 0.1)
+            nn.init.uniform_(layer.running_var, 0.5, 2)
+    state = nets.state_dict()
+
+    def weights(part: str) -> list[tuple[Tensor, Tensor | None]]:
+        """Of each convolution, in order, with its bias."""
+        return [
+            (state[name], state.get(name.replace("weight", "bias")))
+            for name in state
+            if name.startswith(part) and state[name].dim() == 4
+        ]
+
+    def normalised(x: Tensor, part: str, number: int) -> Tensor:
+        names = [name.removesuffix(".running_mean") for name in state if name.startswith(part) and "mean" in name]
+        keys = ("running_mean", "running_var", "weight", "bias")
+        mean, variance, scale, offset = (state[f"{names[number]}.{key}"][:, None, None] for key in keys)
+        return (x - mean) / (variance + 1e-5).sqrt() * scale + offset
+
+    def down(x: Tensor, part: str) -> Tensor:
+        first, second, third, last = weights(part)
+        x = f.leaky_relu(f.conv2d(x, *first, stride=2), 0.2)
+        x = f.leaky_relu(normalised(f.conv2d(x, *second, stride=2), part, 0), 0.2)
+        x = f.leaky_relu(normalised(f.conv2d(x, *third, stride=2), part, 1), 0.2)
+        return f.conv2d(x, *last)
+
+    def up(z: Tensor) -> Tensor:
+        first, second, third, last = weights("decoder")
+        x = f.relu(normalised(f.conv_transpose2d(z, *first), "decoder", 0))
+        x = f.relu(normalised(f.conv_transpose2d(x, *second, stride=2), "decoder", 1))
+        x = f.relu(normalised(f.conv_transpose2d(x, *third, stride=2), "decoder", 2))
+        return f.conv_transpose2d(x, *last, stride=2).tanh()
+
+    x = noise(2, 3, 61, 61)
+    with torch.no_grad():
+        z = nets.encoder(x)
+        assert torch.allclose(z, down(x, "encoder").tanh(), atol=1e-6)
+        assert torch.allclose(nets.decoder(z), up(z), atol=1e-6)
+        assert torch.allclose(nets.d_visual(x), down(x, "d_visual"), atol=1e-6)
+        assert torch.allclose(nets.classifier(x), down(x, "classifier"), atol=1e-6)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Losses and mining
 

@@ -166,6 +166,46 @@ def test_the_u_net_has_the_authors_weights() -> None:
     assert network(torch.rand(1, 3, 32, 32)).shape == (1, 3, 32, 32)
 
 
+@pytest.mark.parametrize("size", [16, 28])
+def test_the_u_net_is_the_authors_layer_by_layer(size: int) -> None:
+    """Written out with torch's functions, on one batch: pooling down, interpolation up, corners on corners, skips."""
+    torch.manual_seed(0)
+    network, f, x = UNet(2, 3, size), nn.functional, pictures(2, 2, size, size)
+    convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    pairs = [list(layer.parameters()) for layer in convolutions]
+
+    def twice(x: Tensor) -> Tensor:
+        for _ in range(2):
+            x = f.relu(f.conv2d(x, *pairs.pop(0), padding=1))
+        return x
+
+    with torch.no_grad():
+        made, levels = network(x), [twice(x)]
+        for _ in range(4):
+            levels.append(twice(f.max_pool2d(levels[-1], 2)))
+        up = levels.pop()
+        while levels:
+            beside = levels.pop()
+            up = f.interpolate(up, scale_factor=2, mode="bilinear", align_corners=True)
+            missing = beside.shape[2] - up.shape[2]
+            before, after = missing // 2, missing - missing // 2
+            up = twice(torch.cat([beside, f.pad(up, (before, after, before, after))], dim=1))
+        assert torch.allclose(made, f.conv2d(up, *pairs.pop()), atol=1e-5)
+    assert not pairs
+
+
+def test_the_attack_goes_eps_along_the_sign_of_the_slope_at_a_random_start() -> None:
+    method, x = fitted(epochs=1, eps=0.05), pictures(4, 1, 16, 16)
+    puzzle = shuffled(x, torch.tensor([1, 0, 3, 2]))
+    torch.manual_seed(3)
+    attacked = method.attacked(puzzle, x)
+    torch.manual_seed(3)
+    start = (puzzle + 0.1 * (torch.rand(puzzle.shape) - 0.5)).clamp(0, 1).requires_grad_()
+    nn.MSELoss()(method.unet(start), x).backward()
+    assert start.grad is not None
+    assert torch.allclose(attacked, (puzzle + 0.05 * start.grad.sign()).clamp(0, 1), atol=1e-6)
+
+
 @pytest.mark.parametrize(("side", "wanted"), [(2, 4), (1, 3), (7, 14), (3, 7)])
 def test_doubling_is_bilinear_interpolation_within_zeros(side: int, wanted: int) -> None:
     x = pictures(2, 3, side, side)

@@ -11,7 +11,7 @@ from bench.errors import BenchError
 from bench.record import Record
 from bench.report.narrowing import EVERYTHING, NoRecords, Wanted
 from bench.report.request import tables
-from bench.report.tables.published import Published, of_table
+from bench.report.tables.published import Published, of_table, original
 from bench.report.tables.table import Cell, Table
 from bench.workspace import Workspace
 
@@ -73,7 +73,7 @@ def _of_table(name: str, table: Table, workspace: Workspace) -> Iterator[Claim]:
     names = workspace.config.shown(defined)
     labels = {method: label for label, method in defined.published.items()}
     for method, figures in of_table(name).items():
-        label = labels.get(method, "")
+        label = labels.get(method) or labels.get(original(method), "")
         for (suite, normal_class), figure in figures.items():
             place = suite if table.across == "suite" else normal_class
             yield _held(figure, label, names.get(label, label), table, place)

@@ -19,7 +19,7 @@ from bench.method import BelowOne, Count, Epoch, FitContext, Images, NotNegative
 from bench.methods._adversarial import Discriminator
 from bench.methods._generator import downwards, layer_norm, upwards, widths
 from bench.methods._image_network import ImageNetwork
-from bench.methods._wgan_gp import critic_loss, generator_loss
+from bench.methods._wgan_gp import critic_loss, generator_loss, share
 from bench.training import Step, adam, autocast, minimise, seeded, to_device, train
 
 
@@ -99,8 +99,7 @@ class FAnoGAN(ImageNetwork[Networks]):
         def step(x: Tensor, n: Tensor) -> dict[str, Tensor]:
             size, losses = min(self.batch_size, len(x)), []
             for number in range(self.critic_steps):
-                # where a class has fewer images, its steps go over them again
-                real = x[torch.arange(number * size, (number + 1) * size, device=x.device) % len(x)]
+                real = share(x, number, size)
                 with autocast(context), torch.no_grad():
                     fake = nets.generator(torch.randn(size, self.latent, device=x.device))
                 loss_c = critic_loss(nets.judged, real, fake, penalty=self.penalty, context=context)

@@ -26,7 +26,7 @@ class Published:
     dataset: str
     normal_class: str
     method: str
-    """As printed."""
+    """As printed; of somebody's re-run, that and whose it is: ``Deep-SVDD, independent re-run``."""
     auroc: float
     kind: Kind
     source: str
@@ -53,6 +53,11 @@ def of_table(table: str) -> Mapping[str, Mapping[tuple[str, str], Published]]:
         if figure.table == table and figure.suite:
             found[figure.method][figure.suite, figure.normal_class] = figure
     return found
+
+
+def original(method: str) -> str:
+    """The method, as printed, that a re-run is of."""
+    return method.partition(", ")[0]
 
 
 def without_suite(table: str) -> list[str]:
