@@ -1,6 +1,11 @@
 """How near each neural method's training comes to what the machine's matrix products reach. Prints a Markdown table.
 
     python benchmarks/limits.py [--workers 2] [--threads 1] [--repeats 5] [--precision bf16]
+    python benchmarks/limits.py --methods rivals
+    python benchmarks/limits.py --scoring --methods anogan
+
+``--methods`` takes specs and groups of bench.toml, of which methods that train no network are left out; ``--scoring``
+measures the scoring of images instead. Of f-AnoGAN the game is measured, not its encoder's training.
 
 Every worker is a process that measures, in turn, large matrix products and one epoch of each method in
 its steady state, all workers at the same time, as in a run. A matrix product is timed as such and as the wide
@@ -13,10 +18,11 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import math
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -37,7 +43,12 @@ METHODS = (
     "deep_svdd",
 )
 SIZE, STEPS = 32, 4
+SCORED = 250
+"""Images that are scored in one go."""
 MATRIX = 1024
+
+Work = Iterator[int]
+"""Each time it is asked, an epoch of training or so many images scored; how many images that were."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +61,9 @@ class Counts:
 
 @dataclass(frozen=True)
 class Measured:
-    """One worker's figures of one method: seconds of each epoch, and the matrix products' rates around each."""
+    """One worker's figures of one method: images a second of each piece of work, the matrix products' rates around."""
 
-    seconds: list[float]
+    images: list[float]
     rates: list[float]
 
 
@@ -63,56 +74,56 @@ def main() -> None:
     arguments.add_argument("--repeats", type=int, default=5)
     arguments.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     arguments.add_argument("--methods", nargs="+", default=METHODS)
+    arguments.add_argument("--scoring", action="store_true", help="of images, instead of training")
     arguments.add_argument("--channels", type=int, default=3)
     given = arguments.parse_args()
     os.environ |= {**worker_environment(), "OMP_NUM_THREADS": str(given.threads)}  # as a worker of a run has them
     print(f"{given.workers} workers, threads each: {given.threads}, {given.precision}, ", end="")
     print(f"{SIZE}×{SIZE}×{given.channels} images, ", end="")
-    print(f"medians of {given.repeats} epochs of {STEPS} batches; load before {os.getloadavg()[0]:.1f}\n")
+    piece = f"scorings of {SCORED} images" if given.scoring else f"epochs of {STEPS} batches"
+    print(f"medians of {given.repeats} {piece}; load before {os.getloadavg()[0]:.1f}\n")
     print("| method | images/s, all workers | GFLOP/image | MB/image | GFLOP/s | matrix products, GFLOP/s | share |")
     print("|---|---|---|---|---|---|---|")
     spawned = get_context("spawn")
     barrier = spawned.Barrier(given.workers)
     with ProcessPoolExecutor(given.workers, spawned, initializer=_begin, initargs=(barrier, given.threads)) as pool:
-        for text in given.methods:
-            counts = pool.submit(count, text, given.channels, given.precision).result()
-            parts = [
-                pool.submit(measure, text, given.channels, given.precision, given.repeats) for _ in range(given.workers)
-            ]
+        for text in _trained(given.methods):
+            kind = (text, given.channels, given.precision, given.scoring)
+            counts = pool.submit(count, *kind).result()
+            parts = [pool.submit(measure, *kind, given.repeats) for _ in range(given.workers)]
             print(_row(text, counts, [part.result() for part in parts]), flush=True)
 
 
-def count(text: str, channels: int, precision: str) -> Counts:
-    """The operations of one epoch in the steady state, by image."""
+def count(text: str, channels: int, precision: str, scoring: bool) -> Counts:
+    """The operations of one piece of work in the steady state, by image."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    epochs, images = _training(text, channels, precision)
-    next(epochs)
+    work = _work(text, channels, precision, scoring)
+    next(work)
     with FlopCounterMode(display=False) as flops:
-        next(epochs)
+        images = next(work)
     with _bytes_counted() as moved:
-        next(epochs)
+        next(work)
     return Counts(flops.get_total_flops() / images, moved.total / images)
 
 
-def measure(text: str, channels: int, precision: str, repeats: int) -> Measured:
-    """Epochs and matrix products in turn, begun by all workers at once."""
-    epochs, _ = _training(text, channels, precision)
-    next(epochs)
-    seconds, rates = [], [_matrix_rate(precision)]
+def measure(text: str, channels: int, precision: str, scoring: bool, repeats: int) -> Measured:
+    """Pieces of work and matrix products in turn, begun by all workers at once."""
+    work = _work(text, channels, precision, scoring)
+    next(work)
+    images, rates = [], [_matrix_rate(precision)]
     for _ in range(repeats):
         _barrier.wait()
         began = time.perf_counter()
-        next(epochs)
-        seconds.append(time.perf_counter() - began)
+        done = next(work)
+        images.append(done / (time.perf_counter() - began))
         _barrier.wait()
         rates.append(_matrix_rate(precision))
-    return Measured(seconds, rates)
+    return Measured(images, rates)
 
 
 def _row(text: str, counts: Counts, parts: list[Measured]) -> str:
-    turns = list(zip(*(part.seconds for part in parts), strict=True))
-    images = [sum(_images_of(text) / seconds for seconds in turn) for turn in turns]
+    images = [sum(turn) for turn in zip(*(part.images for part in parts), strict=True)]
     products = [sum(rates) for rates in zip(*(part.rates for part in parts), strict=True)]
     beside = [(before + after) / 2 for before, after in itertools.pairwise(products)]
     share = statistics.median(own * counts.flops / rate for own, rate in zip(images, beside, strict=True))
@@ -132,22 +143,43 @@ def _begin(barrier: Barrier, threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def _images_of(text: str) -> int:
-    return STEPS * (200 if text == "deep_svdd" else 64)
+def _trained(names: Sequence[str]) -> Iterator[str]:
+    """The specs of methods that train a network, those of groups in their place."""
+    from bench.config import load_config
+    from bench.method import EpochMethod
+    from bench.registry import Registry
+    from bench.specs import parse_spec
+
+    groups = load_config().groups
+    for text in (text for name in names for text in groups.get(name, [name])):
+        if isinstance(Registry("method").build(parse_spec(text)), EpochMethod):
+            yield text
 
 
-def _training(text: str, channels: int, precision: str) -> tuple[Iterator[Any], int]:
-    """The epochs of a method's training, pretraining left out, and how many images each has."""
+def _work(text: str, channels: int, precision: str, scoring: bool) -> Work:
+    """A method's training, pretraining left out, or the scoring of images by what one epoch has trained."""
     from bench.method import FitContext
     from bench.registry import Registry
     from bench.specs import Spec, parse_spec
 
     spec = parse_spec(text)
     endless = {"epochs": 1000, **({"pretrain_epochs": 0} if spec.name == "deep_svdd" else {})}
-    detector = Registry("method").build(Spec(spec.name, {**spec.parameters, **endless}))
-    count = _images_of(text)
-    images = np.random.default_rng(0).integers(0, 256, (count, SIZE, SIZE, channels), dtype=np.uint8)
-    return detector.fit_epochs(images, FitContext(seed=0, precision=precision)), count  # type: ignore[arg-type]
+    detector: Any = Registry("method").build(Spec(spec.name, {**spec.parameters, **endless}))
+    # f-AnoGAN's steps take a batch for each one of the critic
+    batch = detector.batch_size * (detector.critic_steps if spec.name == "f_anogan" else 1)
+    seen = 1 - getattr(detector, "validation", 0.0)
+    shape = (math.ceil(STEPS * batch / seen), SIZE, SIZE, channels)
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, shape, dtype=np.uint8)
+    epochs = detector.fit_epochs(images, FitContext(seed=0, precision=precision))  # type: ignore[arg-type]
+    if not scoring:
+        for epoch in epochs:
+            yield epoch.steps * batch
+    next(epochs)
+    images = random.integers(0, 256, (SCORED, *shape[1:]), dtype=np.uint8)
+    while True:
+        detector.score(images)
+        yield len(images)
 
 
 def _matrix_rate(precision: str) -> float:
