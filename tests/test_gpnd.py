@@ -13,6 +13,7 @@ from scipy.stats import gennorm
 from torch import Tensor, nn
 
 from bench.errors import BenchError
+from bench.images import resized
 from bench.method import FitContext
 from bench.methods._tangent import GeneralisedNormals, HistogramDensity, with_log_volume
 from bench.methods.rivals.gpnd import GPND, Networks
@@ -178,10 +179,10 @@ def test_the_score_is_the_authors_density_computed_with_scipy_and_finite_differe
     method = fitted(latent=3, bins=10)
     assert method.passes is not None
     method.passes = None  # running statistics in both, for plain passes
-    images = torch.from_numpy(lit(0, 5, 9)).permute(0, 3, 1, 2)
-    images = nn.functional.interpolate(images.float(), size=32).round().to(torch.uint8)
-    scores = method.score(images.permute(0, 2, 3, 1).numpy())
-    nets, x = copy.deepcopy(method.networks).double().eval(), images.double() / 255
+    images = lit(0, 5, 9)
+    scores = method.score(images)
+    x = torch.from_numpy(resized(images, 32)).permute(0, 3, 1, 2).double() / 255
+    nets = copy.deepcopy(method.networks).double().eval()
     beta, mu, alpha = (part.numpy() for part in (method.of_codes.beta, method.of_codes.mu, method.of_codes.alpha))
     edges, density = method.of_distances.edges.numpy(), method.of_distances.density.numpy()
     n = 0.2 * (32 * 32 - 3)
