@@ -11,9 +11,10 @@ from annotated_types import Ge, MultipleOf
 from torch import Tensor, nn
 
 from bench.method import BelowOne, Count, FitContext, Images, Positive, Whole, method
+from bench.methods._dcgan import initialise
 from bench.methods._image_network import ImageNetwork
 from bench.methods._perceptual import Layer, PerceptualDistance
-from bench.methods._residual import Downwards, Upwards, initialise
+from bench.methods._residual import Downwards, Upwards
 from bench.training import Step, autocast, minimise
 from bench.weights import USED, Weights
 
