@@ -31,7 +31,7 @@ class Claim:
     reason: str = ""
     """Why the two cannot be compared; empty where they can."""
     shown: str = ""
-    """The name that reports show of the method."""
+    """The name that reports show of the method, and of whose re-run the figure is, if it is of one."""
 
     @property
     def difference(self) -> float | None:
@@ -92,4 +92,5 @@ def _held(published: Published, label: str, shown: str, table: Table, place: str
         reason = "a mean over all classes, of which some have no record"
     else:
         reason = ""
-    return Claim(published, label, cell, reason, shown)
+    whose = published.method.removeprefix(original(published.method))
+    return Claim(published, label, cell, reason, shown + whose)
