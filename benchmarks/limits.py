@@ -96,15 +96,11 @@ def main() -> None:
 
 def count(text: str, channels: int, precision: str, scoring: bool) -> Counts:
     """The operations of one piece of work in the steady state, by image."""
-    from torch.utils.flop_counter import FlopCounterMode
-
     work = _work(text, channels, precision, scoring)
     next(work)
-    with FlopCounterMode(display=False) as flops:
+    with _counted() as done:
         images = next(work)
-    with _bytes_counted() as moved:
-        next(work)
-    return Counts(flops.get_total_flops() / images, moved.total / images)
+    return Counts(done.flops / images, done.bytes / images)
 
 
 def measure(text: str, channels: int, precision: str, scoring: bool, repeats: int) -> Measured:
@@ -206,19 +202,32 @@ def _rate(product: Callable[[], Any], flops: int) -> float:
     return done * flops / passed
 
 
-def _bytes_counted() -> Any:
-    """A block that adds up the size of the tensors that torch's operations read and write; views cost nothing."""
+def _counted() -> Any:
+    """A block that adds up the floating-point operations of torch's, and the size of the tensors that they read and
+    write; views cost nothing.
+
+    torch's FlopCounterMode knows the modules too, and for that forbids the gradient of a penalty on gradients.
+    """
     from torch.utils._python_dispatch import TorchDispatchMode
     from torch.utils._pytree import tree_leaves
+    from torch.utils.flop_counter import flop_registry
 
     class Counter(TorchDispatchMode):
-        total = 0
+        flops = bytes = 0
 
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            out = func(*args, **(kwargs or {}))
+            kwargs, known = kwargs or {}, flop_registry.get(func.overloadpacket)
+            if known is None:
+                with self:  # what is made of others is counted by these
+                    parts = func.decompose(*args, **kwargs)
+                if parts is not NotImplemented:
+                    return parts
+            out = func(*args, **kwargs)
+            if known is not None:
+                self.flops += known(*args, **kwargs, out_val=out)
             if not func.is_view:
                 leaves = [x for x in tree_leaves((args, kwargs, out)) if hasattr(x, "element_size")]
-                self.total += sum(x.numel() * x.element_size() for x in leaves)
+                self.bytes += sum(x.numel() * x.element_size() for x in leaves)
             return out
 
     return Counter()
