@@ -180,6 +180,15 @@ def test_the_rivals_pass(spec: str, checked: Check) -> None:
     assert sum(verdict.ending == "ok" for verdict in verdicts.values()) >= MOST - (13 if spec == "kde" else 1)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", load_config().groups["today"])
+def test_todays_methods_pass(spec: str, checked: Check) -> None:
+    """None reconstructs; those on frozen features hold nothing to train any more, and most have no map."""
+    verdicts = checked(spec)
+    assert not failed(verdicts)
+    assert sum(verdict.ending == "ok" for verdict in verdicts.values()) >= MOST - 7
+
+
 HEAVY = ("shared_ae", "ganomaly", "skip_ganomaly")
 """Methods whose checks take minutes."""
 

@@ -1,0 +1,96 @@
+"""PaDiM and PatchCore beside anomalib's, on the same images, from the same weights: the same scores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torchvision.models import resnet18
+
+from bench.method import FitContext, Images
+from bench.methods.today.padim import PaDiM
+from bench.methods.today.patchcore import PatchCore, centres
+from bench.registry import Registry
+from bench.specs import Spec
+from bench.testing.images import lit
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]  # for what importing anomalib takes
+
+SIZE = 64
+BLUR = 4.0 * 224 / SIZE
+"""anomalib smooths by 4 pixels whatever the size of the images."""
+TRAIN, TESTED = lit(0, 24, 1, channels=3, height=SIZE, width=SIZE), lit(1, 6, 2, channels=3, height=SIZE, width=SIZE)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file with drawn weights of a ResNet-18, as a spec names it."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        file = tmp_path_factory.mktemp("weights") / "resnet18.pth"
+        torch.save(resnet18(weights=None).state_dict(), file)
+    named = Registry("method").resolve(Spec("padim", {"weights": str(file)})).parameters["weights"]
+    assert isinstance(named, str)
+    return named
+
+
+def theirs(kind: type[Any], ours: PaDiM | PatchCore, **settings: Any) -> Any:
+    """anomalib's model on our network."""
+    model = kind(backbone="resnet18", pre_trained=False, layers=list(ours.layers), **settings)
+    network = model.feature_extractor.feature_extractor
+    state = ours.features.network.state_dict()
+    network.load_state_dict({name: state[name] for name in network.state_dict()})
+    return model
+
+
+def standardised(images: Images) -> Tensor:
+    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    x = torch.from_numpy(images).permute(0, 3, 1, 2) / 255
+    return (x - mean[:, None, None]) / deviation[:, None, None]
+
+
+def test_padim(weights: str) -> None:
+    from anomalib.models.image.padim.torch_model import PadimModel
+
+    ridge = 0.01 + 1e-5  # anomalib adds both
+    settings: dict[str, Any] = {"backbone": "resnet18", "weights": weights, "image_size": SIZE, "blur": BLUR}
+    ours = PaDiM(ridge=ridge, dimensions=40, **settings).fit(TRAIN, FitContext(seed=0))
+    model = theirs(PadimModel, ours, n_features=40)
+    model.idx = ours.channels
+    model.train()
+    model(standardised(TRAIN))
+    model.fit()
+    model.eval()
+    found = model(standardised(TESTED))
+    assert ours.score(TESTED) == pytest.approx(found.pred_score.flatten().numpy(), rel=2e-3)
+    assert ours.score_map(TESTED) == pytest.approx(found.anomaly_map[:, 0].numpy(), rel=2e-3)
+
+
+@pytest.mark.parametrize("neighbours", [1, 9])
+def test_patchcore(weights: str, neighbours: int) -> None:
+    from anomalib.models.image.patchcore.torch_model import PatchcoreModel
+
+    settings: dict[str, Any] = {"backbone": "resnet18", "weights": weights, "image_size": SIZE, "blur": BLUR}
+    ours = PatchCore(coreset=0.1, neighbours=neighbours, **settings).fit(TRAIN, FitContext(seed=0))
+    model = theirs(PatchcoreModel, ours, num_neighbors=neighbours)
+    model.train()
+    embedding = model(standardised(TRAIN))
+    model.eval()
+    with torch.no_grad():
+        own = torch.cat([ours.embedded(maps).flatten(0, 2) for maps in ours.each(TRAIN)])
+    assert own.numpy() == pytest.approx(embedding.numpy(), rel=1e-3, abs=1e-4)
+    model.memory_bank = ours.memory
+    assert ours.score(TESTED) == pytest.approx(model(standardised(TESTED)).pred_score.numpy(), rel=1e-3)
+
+
+def test_the_centres(monkeypatch: pytest.MonkeyPatch) -> None:
+    from anomalib.models.components import KCenterGreedy
+
+    points = torch.from_numpy(np.random.default_rng(0).normal(size=(80, 5)).astype(np.float32))
+    first = torch.tensor([13])
+    monkeypatch.setattr(torch, "randint", lambda *arguments, **named: first)
+    whole = KCenterGreedy(points[:, :, None], 0.5)  # points of three dimensions are not projected
+    assert whole.select_coreset_idxs() == centres(points, 40, first).tolist()
