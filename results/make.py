@@ -41,6 +41,8 @@ def draw() -> None:
             for file in Path(folder).glob(f"*-{name}.*"):
                 shutil.copy(file, HERE / "figures")
     draw_trainings()
+    by_steps = ("--config", "ablation/bench.toml", "--results", "ablation_by_steps")
+    bench("figures", "budgets", *by_steps, "--only", "steps", "--out", "figures")
 
 
 def draw_trainings() -> None:

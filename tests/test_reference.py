@@ -14,6 +14,7 @@ import pytest
 from cli import Bench
 
 from bench.record import Record
+from bench.report.statistics.ranking import interval_of_mean
 from bench.report.tables.published import of_table
 from bench.store import Store
 
@@ -103,6 +104,32 @@ def test_the_means_of_the_ablation_on_the_digits_that_chose_nothing_are_those_of
     page = " ".join((RESULTS / "README.md").read_text(encoding="utf-8").split())
     told = f"the four have, in the order of the table, {means('01234')}; on 5 to 9 {means('56789')}"
     assert told in page
+
+
+def test_what_the_adversary_is_worth_by_training_steps_is_what_the_records_say() -> None:
+    found: dict[str, dict[float, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+    for record in recorded("ablation_by_steps"):
+        variant = re.search(r"(one|two)_ede", record.job.label)
+        form = variant[0] if variant else record.job.method
+        found[form][record.cost["steps"]][record.job.seed] = record.metrics["auroc"]
+
+    def difference(other: str, steps: float) -> str:
+        full, beside = found["shared_ae"][steps], found[other][steps]
+        assert set(full) == set(beside) == set(range(5))
+        each = [full[seed] - beside[seed] for seed in range(5)]
+        low, high = interval_of_mean(each) or (0.0, 0.0)
+        return f"{mean(each):+.3f} ({low:.3f} to {high:.3f})".replace("-", "−")
+
+    def lost(form: str) -> str:
+        return f"{mean(found[form][230].values()) - mean(found[form][1840].values()):.3f}"
+
+    page = " ".join((RESULTS / "README.md").read_text(encoding="utf-8").split())
+    first = difference("two_ede", 230).replace(" (", ", 95 % interval over the seeds ")
+    later = [f"{difference('two_ede', steps)} at {steps:,}" for steps in (460, 920, 1840)]
+    assert f"(full model − two EDEs {first} and gains with longer training: {', '.join(later)}." in page
+    losses = [f"two EDEs lose {lost('two_ede')}", f"the plain autoencoder {lost('autoencoder')}"]
+    assert f"{', '.join(losses)}, the full model {lost('shared_ae')}. Against" in page
+    assert f"at no length: {', '.join(difference('one_ede', steps) for steps in (230, 460, 920, 1840))}." in page
 
 
 def test_what_statistics_alone_are_worth_with_whole_classes_is_what_the_records_say() -> None:

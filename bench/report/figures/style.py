@@ -7,6 +7,7 @@ line styles.
 from __future__ import annotations
 
 import io
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -76,9 +77,11 @@ def look(place: int) -> Look:
 def broken(text: str, width: float) -> str:
     """A text for a figure in lines that fit ``width`` inches, ``$`` kept from being taken for mathematics.
 
-    A no-break space keeps words together.
+    A no-break space keeps words together; a spec may be broken after a comma between its parameters.
     """
-    return "\n".join(textwrap.wrap(text, int(width / LETTER))).replace("$", r"\$")
+    spaced = re.sub(r",(?=\S)", ",\u200b ", text)
+    lines = textwrap.wrap(spaced, int(width / LETTER))
+    return "\n".join(line.replace("\u200b ", "").removesuffix("\u200b") for line in lines).replace("$", r"\$")
 
 
 def run_name(record: Record) -> str:
