@@ -69,6 +69,11 @@ class Job:
         facts |= {name: value for name in _CONDITIONS if (value := getattr(self, name))}
         return hashlib.sha256(_CANONICAL.encode(facts).encode()).hexdigest()[:32]
 
+    @functools.cached_property
+    def fit_key(self) -> str:
+        """The key of the same job with its test images as they are: jobs with the same one fit the same detector."""
+        return dataclasses.replace(self, corruption="").key if self.corruption else self.key
+
     @property
     def fit_seed(self) -> int:
         """The seed of the method's randomness: the same for every setting of it, another for each class and seed."""

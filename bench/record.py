@@ -23,6 +23,9 @@ Status = Literal["done", "failed", "diverged", "timeout", "oom", "killed", "skip
 """How a job ended. Only ``done`` has scores."""
 STATUSES = get_args(Status)
 
+FITTED_FOR = "fitted_for"
+"""Name, in a record's provenance, of the key of the job that its detector was fitted for, where that is another one."""
+
 Arrays = Mapping[str, NDArray[Any]]
 """``scores`` (n,) float, ``labels`` (n,) 0 normal or 1 anomalous, ``indices`` (n,) into the dataset's images.
 
@@ -62,8 +65,9 @@ class Record:
     parameters: dict[str, Any] = field(default_factory=dict)
     """Every hyperparameter with its value."""
     epochs: list[dict[str, Any]] = field(default_factory=list)
-    """Mean losses of each epoch and, where it was traced, the test AUROC after it; after the last one also that where
-    batches of test images are normalised by themselves (``auroc_by_batch``), if the networks have batch normalisation.
+    """Mean losses of each epoch and, where it was traced, the test AUROC after it; if the networks have batch
+    normalisation, also that where each batch of test images is normalised by itself: batches of one kind after every
+    epoch (``auroc_by_sorted_batch``, of a few thousand images), batches by lot after the last (``auroc_by_batch``).
     """
     traced: bool = False
     """Whether the test AUROC was recorded after each epoch and for each candidate: what an oracle chooses from."""
@@ -96,9 +100,19 @@ class Record:
         return last
 
     @property
+    def by_sorted_batch(self) -> list[float]:
+        """The AUROC after each epoch where test batches of one kind are normalised by themselves; empty: not taken."""
+        return [epoch["auroc_by_sorted_batch"] for epoch in self.epochs if "auroc_by_sorted_batch" in epoch]
+
+    @property
     def seconds(self) -> float:
         """What the method took to fit and to score once; 0 where the record does not tell."""
         return self.cost.get("fit_seconds", 0.0) + self.cost.get("score_seconds", 0.0)
+
+    @property
+    def own_seconds(self) -> float:
+        """What of these this job took: without fitting where it shared the fit of another one."""
+        return self.cost.get("score_seconds", 0.0) if FITTED_FOR in self.provenance else self.seconds
 
     @property
     def device(self) -> Kind:
@@ -181,6 +195,7 @@ class _Epoch(TypedDict, total=False):
     """None: it was no finite number."""
     auroc: FiniteFloat
     auroc_by_batch: FiniteFloat
+    auroc_by_sorted_batch: FiniteFloat
 
 
 class _Candidate(TypedDict):

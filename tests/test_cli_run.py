@@ -161,6 +161,7 @@ def test_a_trace_is_added_to_records_without_one_and_changes_no_score(bench: Ben
     normalising = {record.job.method for record in traced if record.by_batch is not None}
     assert normalising == {"shared_ae"}, "which alone of these has batch normalisation"
     for record in traced:
+        assert len(record.by_sorted_batch) == (len(record.epochs) if record.job.method in normalising else 0)
         assert record.oracle is not None
         assert record.oracle >= record.metrics["auroc"]
         if record.job.method == "ocsvm":  # it has no epochs, but candidates of γ

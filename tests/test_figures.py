@@ -181,8 +181,11 @@ def test_cost_has_a_point_for_each_method_whose_cost_is_known(selection: Selecti
 
 def traced(label: str, last: float, best: float, by_batch: float | None = None, **job: Any) -> Record:
     """A traced record with a better epoch before the last."""
-    end = {"epoch": 2, "auroc": last} | ({} if by_batch is None else {"auroc_by_batch": by_batch})
-    epochs = [{"epoch": 1, "auroc": best}, end]
+    epochs = [{"epoch": 1, "auroc": best}, {"epoch": 2, "auroc": last}]
+    if by_batch is not None:
+        epochs[1]["auroc_by_batch"] = by_batch
+        for epoch, gained in zip(epochs, (0.15, 0.05), strict=True):
+            epoch["auroc_by_sorted_batch"] = by_batch + gained
     return dataclasses.replace(
         make_record(method=label, auroc=last, **job), cost={"steps": 9}, traced=True, epochs=epochs
     )
@@ -195,17 +198,19 @@ def test_what_the_test_set_can_choose_is_shown_beside_the_last_epoch_of_traced_r
         *(make_record(method="a", auroc=0.9, normal_class=name, seed=1) for name in "12"),
         traced("c", 0.5, 0.5, normal_class="1"),
     ]
-    last, best, batch = CHOICES.values()
+    last, best, batch, by_kind, best_by_kind = CHOICES.values()
     found = choices(chosen(*records))
     assert found == {
-        "a": pytest.approx({last: 0.6, best: 0.8, batch: 0.7}),
+        "a": pytest.approx({last: 0.6, best: 0.8, batch: 0.7, by_kind: 0.75, best_by_kind: 0.85}),
         "b": pytest.approx({last: 0.5, best: 0.5}),
     }
     figure = auroc_by_choice(chosen(*records))
-    assert legend(figure) == [last, best, batch]
+    assert legend(figure) == [last, best, batch, by_kind, best_by_kind]
     assert [text.get_text() for text in drawn(figure).get_yticklabels()] == ["a", "b"]
     points = [line for line in drawn(figure).lines if line.get_marker() not in ("None", None, "")]
-    assert [float(np.asarray(line.get_xdata())[0]) for line in points] == pytest.approx([0.6, 0.8, 0.7, 0.5, 0.5])
+    assert [float(np.asarray(line.get_xdata())[0]) for line in points] == pytest.approx(
+        [0.6, 0.8, 0.7, 0.75, 0.85, 0.5, 0.5]
+    )
     with pytest.raises(BenchError, match="bench run --trace"):
         auroc_by_choice(chosen(make_record()))
 

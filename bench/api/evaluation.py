@@ -14,6 +14,7 @@ from bench.api import words
 from bench.api.words import File
 from bench.errors import BenchError
 from bench.execution.detector import Diverged
+from bench.execution.fits import Fits
 from bench.execution.measurement import measured_with
 from bench.execution.messages import Task
 from bench.images import flattened
@@ -134,7 +135,7 @@ def evaluate(
     folders = workspace.config.plugins.protocols
     task = Task(job, grid.dataset.folder, (), protocol_folders=folders, device=device)
     try:
-        outcome = measured_with(adapted, grid.dataset, task, ignore_epoch, [])
+        outcome = measured_with(adapted, grid.dataset, task, ignore_epoch, [], Fits())
     except Diverged as error:
         raise BenchError(f"{name} on class {job.normal_class} of {job.dataset}: {error}") from error
     assert outcome.arrays is not None

@@ -232,7 +232,7 @@ def serve(task: Task, stop: Stop, tell: Callable[[News], None]) -> Outcome:
     Raises NodeUnfit where the node cannot do it, and Interrupted when it is stopped.
     """
     task = _at_home(task)
-    supervisor = _POOL.take(kind(task.device))
+    supervisor = _POOL.take(kind(task.device), task.job.fit_key)
     last = 0.0
 
     def on_epoch(epoch: Epoch) -> None:
@@ -266,17 +266,19 @@ class _Pool:
         self._lock = threading.Lock()
         self._count = 0
 
-    def take(self, on: Kind) -> Supervisor:
-        """A supervisor for a core, or for the GPU of this process that has the least to do."""
+    def take(self, on: Kind, fit_key: str = "") -> Supervisor:
+        """A supervisor for a core, or for the GPU of this process that has the least to do; one that has made this fit
+        before any other."""
         named = _gpus_of_node() if on == "cuda" else [""]
         with self._lock:
             gpu = min(named, key=lambda name: self._busy[name])
             self._busy[gpu] += 1
-            for number, (supervisor, timer) in enumerate(self._idle):
-                if _gpu_of(supervisor) == gpu:
-                    timer.cancel()
-                    del self._idle[number]
-                    return supervisor
+            there = [each for each in self._idle if _gpu_of(each[0]) == gpu]
+            if chosen := min(there, key=lambda each: each[0].fit_key != fit_key, default=None):
+                self._idle.remove(chosen)
+                supervisor, timer = chosen
+                timer.cancel()
+                return supervisor
             self._count += 1
             return Supervisor(_slot(f"{socket.gethostname()}#{os.getpid()}.{self._count}", gpu))
 

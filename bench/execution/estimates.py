@@ -70,8 +70,9 @@ class Estimates:
             if record.status == "done" and record.seconds and {"train", "test"} <= record.split.keys():
                 self._unread[record.job.method].append(record)
 
-    def seconds(self, job: Job) -> float | None:
-        """What the job is expected to take; None where no record tells, or its method cannot be imported."""
+    def seconds(self, job: Job, fitted: bool = False) -> float | None:
+        """What the job is expected to take, with fitting unless another has ``fitted`` its detector; None where no
+        record tells, or its method cannot be imported."""
         parameters = self.parameters(job)
         if parameters is None:
             return None
@@ -79,7 +80,7 @@ class Estimates:
             with contextlib.suppress(BenchError):  # of a setting that the method no longer has
                 self._learn(record)
         same, *others = _likenesses(job, self._device_of(job), self._kind(job, parameters))
-        if same in self._known:
+        if same in self._known and not fitted:
             return statistics.median(self._known[same])
         nearest = next((likeness for likeness in others if likeness in self._rates), None)
         if nearest is None:
@@ -87,7 +88,7 @@ class Estimates:
         if nearest not in self._medians:
             self._medians[nearest] = Rate(*map(statistics.median, zip(*self._rates[nearest], strict=True)))
         rate, work = self._medians[nearest], self.work(job)
-        return rate.fit * work.shown + rate.score * work.scored
+        return (0.0 if fitted else rate.fit * work.shown) + rate.score * work.scored
 
     def work(self, job: Job) -> Work:
         """What the job has to do; its seed does not matter."""
@@ -232,7 +233,7 @@ class Accuracy:
 def accuracy(records: Iterable[Record]) -> Accuracy | None:
     """The accuracy of the estimates that are noted in records; None where there are none."""
     errors = [
-        abs(record.provenance[EXPECTED] - record.seconds) / max(record.seconds, 1e-9)
+        abs(record.provenance[EXPECTED] - record.own_seconds) / max(record.own_seconds, 1e-9)
         for record in records
         if record.status == "done" and record.provenance.get(EXPECTED) is not None
     ]

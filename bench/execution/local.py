@@ -51,7 +51,7 @@ def _serve(slot: Slot, waiting: Mapping[Kind, Waiting], stop: threading.Event, w
         for place in (slot, slot.without_gpu()):
             with Supervisor(place) as supervisor:
                 while waiting[place.kind] and not stop.is_set():
-                    task = waiting[place.kind].take()
+                    task = waiting[place.kind].take(slot.name)
                     if task is None:  # another run does what is left
                         stop.wait(TICK_SECONDS)
                         continue

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import functools
+import math
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +20,7 @@ from bench.corruption import parse_corruption
 from bench.dataset import PreparedDataset
 from bench.errors import BenchError
 from bench.execution.detector import Clock, Diverged, built, checked, fitted, noted, precision_named, scores_of
+from bench.execution.fits import Fit, Fits
 from bench.execution.messages import Outcome, Task
 from bench.execution.resuming import Checkpoint
 from bench.jobs import Job
@@ -27,7 +30,7 @@ from bench.prepared import open_prepared
 from bench.protocol import Protocol, Split, open_protocol
 from bench.provenance import accelerator
 from bench.randomness import derive_seed, global_generators_seeded
-from bench.record import Arrays, Status
+from bench.record import FITTED_FOR, Arrays, Status
 from bench.registry import Registry
 
 if TYPE_CHECKING:
@@ -40,11 +43,20 @@ TOLERANCE: dict[Precision, float] = {"fp32": 1e-3, "bf16": 1e-3, "tf32": 1e-2}
 in fp32 where the forward passes of training are in bf16."""
 SHOWN = 4
 """Test images of either kind whose reconstructions are kept."""
+SORTED = 4000
+"""Test images, at most, that a trace scores in batches of one kind after every epoch."""
 
 
-def measure(task: Task, report: Callable[[Epoch], None]) -> Outcome:
-    """The outcome of a task; whatever the method raises becomes one. ``report`` is called after every epoch."""
-    return outcome_of(lambda epochs: _measured(task, report, epochs), task.device)
+def measure(task: Task, report: Callable[[Epoch], None], fits: Fits | None = None) -> Outcome:
+    """The outcome of a task; whatever the method raises becomes one. ``report`` is called after every epoch.
+
+    ``fits``: what is kept from one task to the next, for those of one fit.
+    """
+    fits = fits or Fits()
+    outcome = outcome_of(lambda epochs: _measured(task, report, epochs, fits), task.device)
+    if outcome.status != "done":
+        fits.drop()
+    return outcome
 
 
 def outcome_of(work: Callable[[list[dict[str, Any]]], Outcome], place: str) -> Outcome:
@@ -79,14 +91,14 @@ def describe(error: BaseException) -> dict[str, Any]:
     }
 
 
-def _measured(task: Task, report: Callable[[Epoch], None], epochs: list[dict[str, Any]]) -> Outcome:
+def _measured(task: Task, report: Callable[[Epoch], None], epochs: list[dict[str, Any]], fits: Fits) -> Outcome:
     job = task.job
     device.set_precision(task.device, precision_named(job.precision))
     detector = built(job.spec, job.fingerprint, task.plugin_folders, task.device)
     dataset = _dataset(task.dataset_folder, task.image_size)
     if dataset.checksum != job.dataset_checksum:
         raise BenchError(f"dataset {job.dataset} changed since this run began; repeat the command")
-    return measured_with(detector, dataset, task, report, epochs)
+    return measured_with(detector, dataset, task, report, epochs, fits)
 
 
 def measured_with(
@@ -95,10 +107,11 @@ def measured_with(
     task: Task,
     report: Callable[[Epoch], None],
     epochs: list[dict[str, Any]],
+    fits: Fits,
 ) -> Outcome:
-    """The outcome of a task with this detector on this dataset. Whatever the detector raises comes through.
+    """The outcome of a task with this detector on this dataset, or with the one that ``fits`` has of the same fit.
 
-    Its epochs go into ``epochs``, where they are to be had even if it fails.
+    Whatever the detector raises comes through. Its epochs go into ``epochs``, to be had even if it fails.
     """
     job, precision = task.job, precision_named(task.job.precision)
     protocol = _protocol(job.protocol, tuple(task.protocol_folders))
@@ -106,29 +119,39 @@ def measured_with(
     test = dataset.images[split.test]
     if job.corruption:
         test = parse_corruption(job.corruption)(test, split.test_labels, split.test, dataset.name)
+    by_kind = np.argsort(split.test_labels, kind="stable")[:: math.ceil(len(test) / SORTED)]
     seed = job.fit_seed
     clock = Clock(task.device)
     device.reset_peak(task.device)
-    checkpoint = Checkpoint(task, detector)
-    progress = checkpoint.progress
-    epochs += progress.epochs
-    progress.epochs = epochs
     with global_generators_seeded(seed):
-        context = FitContext(seed=seed, device=task.device, precision=precision, graphs=task.graphs)
-        for epoch in fitted(detector, dataset.images[split.train], context, clock, checkpoint.keeper):
-            noted(epoch, epochs, report)
-            progress.captured |= epoch.captured
-            progress.steps += epoch.steps
-            if task.trace and epoch.scorable:
-                epochs[-1]["auroc"] = auroc(split.test_labels, scores_of(detector, test))
-            checkpoint.keep(clock.spent)
-        fit_seconds = clock.lap() + progress.seconds
+        if shared := fits.resume(task):
+            fit, detector = shared
+            epochs += fit.progress.epochs
+        else:
+            checkpoint = Checkpoint(task, detector)
+            progress = checkpoint.progress
+            epochs += progress.epochs
+            progress.epochs = epochs
+            context = FitContext(seed=seed, device=task.device, precision=precision, graphs=task.graphs)
+            for epoch in fitted(detector, dataset.images[split.train], context, clock, checkpoint.keeper):
+                noted(epoch, epochs, report)
+                progress.captured |= epoch.captured
+                progress.steps += epoch.steps
+                if task.trace and epoch.scorable:
+                    epochs[-1]["auroc"] = auroc(split.test_labels, scores_of(detector, test))
+                    epochs[-1] |= _by_batch("auroc_by_sorted_batch", detector, test, split.test_labels, by_kind)
+                checkpoint.keep(clock.spent)
+            progress.seconds += clock.lap()
+            fit = Fit(job.key, copy.deepcopy(progress), device.peak(task.device))
+            fits.keep(task, fit, detector)
+        clock.lap()
         scores = scores_of(detector, test)
         score_seconds = clock.lap()
-        memory = device.peak(task.device)
+        memory = {name: max(held, fit.memory.get(name, 0)) for name, held in device.peak(task.device).items()}
         candidates = _oracle_candidates(detector, test, split.test_labels) if task.trace else []
         if task.trace and epochs:
-            epochs[-1] |= _by_batch(detector, test, split.test_labels, seed)
+            by_lot = np.random.default_rng(derive_seed(seed, "batches")).permutation(len(test))
+            epochs[-1] |= _by_batch("auroc_by_batch", detector, test, split.test_labels, by_lot)
         used = _used(detector, test, scores, TOLERANCE[precision])
         reconstructions = _reconstructions(detector, test, split)
     return Outcome(
@@ -136,11 +159,11 @@ def measured_with(
         split=_split_facts(split, job, dataset, protocol),
         metrics=measured(split.test_labels, scores),
         cost={
-            "fit_seconds": fit_seconds,
+            "fit_seconds": fit.progress.seconds,
             "score_seconds": score_seconds,
             "images_per_second": len(test) / max(score_seconds, 1e-9),
             "parameters": _parameter_count(detector),
-            **({"steps": progress.steps} if progress.steps else {}),
+            **({"steps": fit.progress.steps} if fit.progress.steps else {}),
             **memory,
         },
         parameters=detector.hyperparameters(),
@@ -150,8 +173,9 @@ def measured_with(
         ledger={"used": used, "published": list(detector.published_used)},
         provenance={
             **accelerator(task.device),
-            **({"cuda_graph": progress.captured} if _is_on_gpu(task) else {}),
-            **({"resumed": progress.resumed} if progress.resumed else {}),
+            **({"cuda_graph": fit.progress.captured} if _is_on_gpu(task) else {}),
+            **({"resumed": fit.progress.resumed} if fit.progress.resumed else {}),
+            **({FITTED_FOR: fit.key} if shared else {}),
         },
         arrays={"scores": scores, "labels": split.test_labels, "indices": split.test, **reconstructions},
     )
@@ -174,17 +198,18 @@ def _oracle_candidates(detector: Method, test: Images, labels: NDArray[np.uint8]
     ]
 
 
-def _by_batch(detector: Method, test: Images, labels: NDArray[np.uint8], seed: int) -> dict[str, float]:
-    """The AUROC where batches of test images, in an order drawn by lot, are normalised by themselves, as some authors'
-    code does; nothing for a detector without batch normalisation, or one that fails at it."""
+def _by_batch(
+    name: str, detector: Method, test: Images, labels: NDArray[np.uint8], order: NDArray[np.integer[Any]]
+) -> dict[str, float]:
+    """The AUROC, under this name, where batches of test images in this order are normalised by themselves, as some
+    authors' code does; nothing for a detector without batch normalisation, or one that fails at it."""
     from bench.batchnorm import by_batch, norms
 
     layers = [layer for network in _networks(detector) for layer in norms(network)]
     if not layers:
         return {}
-    order = np.random.default_rng(derive_seed(seed, "batches")).permutation(len(test))
     with contextlib.suppress(ValueError, Diverged), by_batch(layers):  # a single image may have no statistics
-        return {"auroc_by_batch": auroc(labels[order], scores_of(detector, test[order]))}
+        return {name: auroc(labels[order], scores_of(detector, test[order]))}
     return {}
 
 

@@ -27,6 +27,8 @@ class Task:
     graphs: bool = True
     """Whether its training steps may be captured as CUDA graphs."""
     trace: bool = False
+    shares_fit: bool = False
+    """Whether other tasks of the run have the same fit."""
     timeout: float = math.inf
     """Seconds."""
     memory: float = math.inf

@@ -49,8 +49,10 @@ def probe(planned: Plan, workspace: Workspace, executor: Executor, observer: Obs
             untimed.append(jobs[0].label)
             continue
         works = [estimates.work(trial) for trial in trials[place]]
+        fits: set[str] = set()
         for job in jobs:
-            planned.expected[job.key] = from_trials(estimates.work(job), ended, works)
+            planned.expected[job.key] = from_trials(estimates.work(job), ended, works, fitted=job.fit_key in fits)
+            fits.add(job.fit_key)
     planned.put_in_order()
     return untimed
 
@@ -71,12 +73,15 @@ def _trials(job: Job, parameters: Mapping[str, Value], workspace: Workspace) -> 
     return cut
 
 
-def from_trials(work: Work, ended: Sequence[Record], works: Sequence[Work]) -> float:
-    """Seconds for so much work, from a short trial and a longer one."""
+def from_trials(work: Work, ended: Sequence[Record], works: Sequence[Work], fitted: bool = False) -> float:
+    """Seconds for so much work, from a short trial and a longer one; for scoring alone where another job has fitted."""
     (short, long), (little, more) = ended, works
+    scoring = long.cost["score_seconds"] / max(1.0, more.scored) * work.scored
+    if fitted:
+        return scoring
     first, second = (record.cost["fit_seconds"] for record in (short, long))
     rate = (second - first) / (more.shown - little.shown) if more.shown > little.shown else 0.0
     if rate <= 0:  # noise, or a class too small for trials of two lengths
         rate = second / more.shown
     begin = max(0.0, second - rate * more.shown)
-    return begin + rate * work.shown + long.cost["score_seconds"] / max(1.0, more.scored) * work.scored
+    return begin + rate * work.shown + scoring

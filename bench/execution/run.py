@@ -58,8 +58,11 @@ class Plan:
     """Whether records without a trace are made again."""
 
     def put_in_order(self) -> None:
-        """The longest pending jobs first, before them those of unknown length, by what they have to do."""
+        """The longest pending jobs first, before them those of unknown length, by what they have to do; after each the
+        others of the same fit."""
         self.pending.sort(key=self._place)
+        first: dict[str, int] = {}
+        self.pending.sort(key=lambda job: first.setdefault(job.fit_key, len(first)))
 
     def _place(self, job: Job) -> tuple[float, float]:
         if job.key in self.expected:
@@ -106,7 +109,11 @@ def plan(jobs: Sequence[Job], workspace: Workspace, device: str, rerun: Rerun = 
     if found.pending:
         estimates = Estimates(records, workspace, lambda job: _device_of(job, workspace, device))
         found.estimates = estimates
-        known = {job.key: estimates.seconds(job) for job in found.pending}
+        fits: set[str] = set()
+        known = {}
+        for job in found.pending:
+            known[job.key] = estimates.seconds(job, fitted=job.fit_key in fits and not trace)
+            fits.add(job.fit_key)
         found.expected = {key: seconds for key, seconds in known.items() if seconds is not None}
         found.put_in_order()
     return found
@@ -265,6 +272,7 @@ def _tasks(
 ) -> list[Task]:
     sources = _kept_sources(planned, workspace)
     minutes = workspace.config.checkpoint if options.checkpoint is None else options.checkpoint
+    jobs_of = Counter(job.fit_key for job in planned.pending)
     limits = {spec: _limits(spec, workspace, options) for spec in dict.fromkeys(job.spec for job in planned.pending)}
     return [
         Task(
@@ -276,6 +284,7 @@ def _tasks(
             device=_device_of(job, workspace, planned.device),
             graphs=options.graphs,
             trace=options.trace,
+            shares_fit=jobs_of[job.fit_key] > 1 and not options.trace,
             timeout=limits[job.spec].timeout,
             memory=limits[job.spec].memory,
             gpu_memory=limits[job.spec].gpu_memory,

@@ -62,6 +62,8 @@ class Supervisor:
 
     def __init__(self, slot: Slot) -> None:
         self.slot = slot
+        self.fit_key = ""
+        """Of the last task."""
         self._worker: _Worker | None = None
 
     def __enter__(self) -> Self:
@@ -78,6 +80,7 @@ class Supervisor:
 
     def run(self, task: Task | Errand, on_epoch: Callable[[Epoch], None] = ignore_epoch, stop: Stop = NEVER) -> Outcome:
         """The outcome of a task. Raises Interrupted when the run is stopped meanwhile."""
+        self.fit_key = "" if isinstance(task, Errand) else task.job.fit_key
         outcome = self._attempt(dataclasses.replace(task, device=self.slot.device), on_epoch, stop)
         where = {**environment(), "slot": self.slot.name, **outcome.provenance}
         return dataclasses.replace(outcome, provenance=where)

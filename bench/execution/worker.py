@@ -15,6 +15,7 @@ import threading
 from multiprocessing.connection import Connection
 
 from bench.execution import errands
+from bench.execution.fits import Fits
 from bench.execution.measurement import measure
 from bench.execution.messages import Errand, Ready, Task
 from bench.execution.processes import family, kill
@@ -31,10 +32,11 @@ def main(descriptor: int) -> None:
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     connection.send(Ready())
+    fits = Fits()
     while True:
         task = tasks.get()
         send = connection.send
-        outcome = errands.run(task, send) if isinstance(task, Errand) else measure(task, send)
+        outcome = errands.run(task, send) if isinstance(task, Errand) else measure(task, send, fits)
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(AttributeError, ValueError, OSError):  # a plugin may have closed or replaced it
                 stream.flush()

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.config import Suite
+from bench.corruption import parse_corruption
 from bench.errors import BenchError, unknown
 from bench.jobs import parse_seeds
 from bench.record import Record
@@ -142,8 +143,19 @@ def _whole(scope: Scope, records: Sequence[Record], workspace: Workspace) -> lis
         if record.job.dataset == dataset
         and protocol in (None, record.job.protocol)
         and scope.profile in (None, record.job.profile)
+        and _under(suite, record)
     ]
     return own if suite.classes is None else _of_classes(own, map(str, suite.classes))
+
+
+def _under(suite: Suite, record: Record) -> bool:
+    """Whether a record is of a condition that its suite names; of a suite that names none, every record is."""
+    shares = suite.contamination if isinstance(suite.contamination, list) else [suite.contamination]
+    texts = suite.corruption if isinstance(suite.corruption, list) else [suite.corruption]
+    corruptions = [text and str(parse_corruption(text)) for text in texts]
+    if not any(shares) and not any(corruptions):
+        return True
+    return record.job.contamination in shares and record.job.corruption in corruptions
 
 
 def _asked(scope: Scope, whole: Sequence[Record]) -> list[Record]:

@@ -14,9 +14,15 @@ from bench.report.figures.style import COLUMN, LINE, PALETTE, STYLE, averaged, w
 from bench.report.selection import Selection
 from bench.report.tables.table import means, ordered
 
-CHOICES = {"": "last epoch", " (oracle)": "best epoch by test labels", " (by batch)": "last epoch, by batch"}
+CHOICES = {
+    "": "last epoch",
+    " (oracle)": "best epoch by test labels",
+    " (by batch)": "last epoch, by batch",
+    " (by sorted batch)": "last epoch, by sorted batch",
+    " (by sorted batch, oracle)": "best epoch, by sorted batch",
+}
 """What the lines of a table of every choice are called, after the label, and in a legend."""
-MARKERS = "o^s"
+MARKERS = "o^sDv"
 
 
 def choices(selection: Selection, order: Sequence[str] = ()) -> dict[str, dict[str, float]]:
@@ -27,7 +33,7 @@ def choices(selection: Selection, order: Sequence[str] = ()) -> dict[str, dict[s
     row = means(dataclasses.replace(selection, records=traced, shared=selection.means), "auroc", order, "every")
     found: dict[str, dict[str, float]] = {}
     for label in ordered({record.job.label for record in traced}, order):
-        chosen = {what: row[label + suffix].mean for suffix, what in CHOICES.items()}
+        chosen = {what: row[label + suffix].mean for suffix, what in CHOICES.items() if label + suffix in row}
         known = {what: mean for what, mean in chosen.items() if mean is not None}
         if len(known) > 1:
             found[label] = known

@@ -15,7 +15,7 @@ from bench.report.statistics.ranking import interval_of_mean
 Place = tuple[Any, ...]
 """What two records share that are held against each other: label, dataset, protocol, normal class and seed first."""
 
-IGNORED = ("started", "ended", "slot", "command", "expected_seconds")
+IGNORED = ("started", "ended", "slot", "command", "expected_seconds", "fitted_for")
 """Provenance that differs from job to job."""
 
 

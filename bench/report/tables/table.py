@@ -128,8 +128,9 @@ class Series:
 def series(records: Sequence[Record], metric: str, choice: Choice, order: Sequence[str] = ()) -> list[Series]:
     """The lines for every label in the records: after the last epoch, by an oracle, or both and their difference.
 
-    ``every``: of traced records alone, the last epoch, the oracle, and the last epoch where test batches are normalised
-    by themselves. A label without a trace has no line that would need one.
+    ``every``: of traced records alone, the last epoch, the oracle, the last epoch where test batches are normalised by
+    themselves, and where these are of one kind each, the last epoch and the oracle. A label without a trace has no line
+    that would need one, and one without batch normalisation none of batches.
 
     Raises BenchError for the oracle of another metric than the AUROC, which alone is traced, and where nothing is.
     """
@@ -154,23 +155,34 @@ def series(records: Sequence[Record], metric: str, choice: Choice, order: Sequen
     def by_batch(record: Record) -> float | None:
         return record.by_batch
 
+    def by_sorted_batch(record: Record) -> float | None:
+        return record.by_sorted_batch[-1] if record.by_sorted_batch else None
+
+    def by_sorted_batch_oracle(record: Record) -> float | None:
+        return max(record.by_sorted_batch, default=None)
+
     shown = {
         "last": ("last",),
         "oracle": ("oracle",),
         "both": ("last", "oracle", "gain"),
-        "every": ("last", "oracle", "by batch"),
+        "every": ("last", "oracle", "by batch", "sorted", "sorted oracle"),
     }[choice]
     figures = {
         "last": ("", last),
         "oracle": (" (oracle)", oracle),
         "gain": (" (oracle − last)", gain),
         "by batch": (" (by batch)", by_batch),
+        "sorted": (" (by sorted batch)", by_sorted_batch),
+        "sorted oracle": (" (by sorted batch, oracle)", by_sorted_batch_oracle),
     }
+    batched = {record.job.label for record in records if record.by_batch is not None}
+    sorted_ = {record.job.label for record in records if record.by_sorted_batch}
+    lacking = {"by batch": traced - batched, "sorted": traced - sorted_, "sorted oracle": traced - sorted_}
     return [
         Series(label, label + figures[each][0], figures[each][1])
         for label in ordered({record.job.label for record in records}, order)
         for each in shown
-        if label in traced or (each == "last" and choice != "every")
+        if label in traced - lacking.get(each, set()) or (each == "last" and choice != "every")
     ]
 
 
@@ -320,6 +332,7 @@ def _ledger_notes(records: Iterable[Record], choice: Choice) -> list[Note]:
         )
         if choice == "every":
             notes.append(Note("by batch: batches of test images, in an order drawn by lot, normalised by themselves"))
+            notes.append(Note("by sorted batch: likewise, the normal images first, then the anomalous ones"))
         if untraced:
             notes.append(Note(f"{untraced} records have no trace to choose from; bench run --trace makes one", ""))
     return notes
