@@ -3,8 +3,8 @@
 Members are laid out as a results folder is. Beside each record, as it was written, ``<key>.npy`` holds the dense rank
 of every test image's score: 0 for the lowest, equal scores sharing one. All figures that the order of scores tells
 (AUROC, average precision, FPR, intervals, ROC curves) come out of ranks exactly. ``splits/<fingerprint>.npz`` holds
-``labels`` and ``indices`` of the test images, once for all records of a split. The scores themselves and reconstructed
-images stay behind.
+``labels`` and ``indices`` of the test images, once for all records of a split. The scores themselves, reconstructed
+images and score maps stay behind.
 """
 
 from __future__ import annotations
@@ -120,7 +120,8 @@ def write_archive(path: Path, contents: Iterable[Content]) -> None:
 def _ranks(record: Record, arrays: Arrays) -> NDArray[np.unsignedinteger[Any]]:
     """Dense ranks of the scores, in 16 bits where these suffice."""
     values, ranks = np.unique(arrays["scores"], return_inverse=True)
-    if measured(arrays["labels"], ranks.astype(np.float64)) != record.metrics:
+    figures = measured(arrays["labels"], ranks.astype(np.float64))
+    if figures != {name: record.metrics.get(name) for name in figures}:
         raise BenchError(
             f"the figures of {record.job.key[:12]} ({record.job.title}) are not those of its scores; "
             "repeat it with bench run --rerun all"

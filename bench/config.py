@@ -76,6 +76,8 @@ class Table(Model):
     title: str = ""
     suites: list[str]
     columns: Literal["class", "suite"] = "class"
+    metrics: list[str] = []
+    """Instead: these figures of each method, of the whole and of each class or kind of anomaly, a table each."""
     methods: list[str] | None = None
     """Specs or groups to show; None: those of the suites."""
     without: list[str] = []

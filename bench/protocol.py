@@ -60,6 +60,8 @@ class Protocol(ABC):
     version: ClassVar[int]
     declared_seeded: ClassVar[bool]
     needs_official_split: ClassVar[bool] = False
+    anomalies_have_kinds: ClassVar[bool] = False
+    """Whether anomalous classes are kinds of defects, which have figures of their own beside the whole."""
     spec: str = ""
     """Its name, with its parameters where these are not the defaults."""
 

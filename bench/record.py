@@ -33,6 +33,9 @@ Of a packed record the ``scores`` are whole numbers, their ranks.
 
 Where the method makes images anew, also those of a few test images: ``reconstructed`` (k, height, width, channels)
 uint8, and ``reconstructed_indices`` (k,) into the dataset's images.
+
+Where the dataset has masks and the method maps, also the ``maps`` (m, height, width) of a few test images, float16 and
+shares of the largest value of all, and ``map_indices`` (m,) into the dataset's images.
 """
 
 
@@ -57,11 +60,19 @@ class Record:
     """``fingerprint``, the dataset's number of the normal class (``normal_label``), how many classes can be normal
     (``normal_classes``), and the number of ``train``, ``test`` and ``anomalous`` images."""
     metrics: dict[str, float] = field(default_factory=dict)
-    """Figures after the last epoch: ``auroc``, ``average_precision``, ``fpr_at_95_tpr``."""
+    """Figures after the last epoch: ``auroc``, ``average_precision``, ``fpr_at_95_tpr``; where anomalies have kinds or
+    masks also ``f1_max``, and those of ``bench.localisation`` where the method has score maps."""
+    by_kind: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By kind of anomaly, where there are several, the metrics of its test images and all normal ones."""
+    maps: dict[str, Any] = field(default_factory=dict)
+    """Of score maps that were measured: their ``height`` and ``width``; whether they are the ``residual`` that the
+    harness takes; ``agreement``, Spearman's correlation of the images' scores with the means of their maps; ``blur``,
+    the harness's, as a share of the side; the ``largest`` value; the share of it that is ``usual``: 99 % of the pixels
+    of training images lie below; ``sha256`` of the file with the maps of all test images, where they were kept."""
     cost: dict[str, Any] = field(default_factory=dict)
-    """``fit_seconds``, ``score_seconds``, ``images_per_second`` (scored), ``parameters`` (trained), ``steps`` (of
-    training), ``peak_memory_bytes`` that tensors held of a GPU, or else the process, and ``reserved_memory_bytes`` that
-    torch had reserved of a GPU."""
+    """``fit_seconds``, ``score_seconds``, ``images_per_second`` (scored), ``map_seconds`` (of all test images),
+    ``parameters`` (trained), ``steps`` (of training), ``peak_memory_bytes`` that tensors held of a GPU, or else the
+    process, and ``reserved_memory_bytes`` that torch had reserved of a GPU."""
     parameters: dict[str, Any] = field(default_factory=dict)
     """Every hyperparameter with its value."""
     epochs: list[dict[str, Any]] = field(default_factory=list)
@@ -129,7 +140,7 @@ class Record:
 
     def to_json(self) -> str:
         """The record as JSON text. Raises ValueError for figures that JSON cannot hold."""
-        facts = dataclasses.asdict(self)
+        facts = {name: value for name, value in dataclasses.asdict(self).items() if value or name not in _LATER}
         written = {"schema": facts["job"].pop("schema"), "key": self.job.key, **facts}
         text = json.dumps(written, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         # bytes of no encoding, as names of files may hold, come as lone surrogates, which UTF-8 has no room for
@@ -182,6 +193,7 @@ class _Cost(TypedDict, total=False):
     fit_seconds: FiniteFloat
     score_seconds: FiniteFloat
     images_per_second: FiniteFloat
+    map_seconds: FiniteFloat
     parameters: Number | None
     steps: Number
     peak_memory_bytes: Number
@@ -196,6 +208,18 @@ class _Epoch(TypedDict, total=False):
     auroc: FiniteFloat
     auroc_by_batch: FiniteFloat
     auroc_by_sorted_batch: FiniteFloat
+
+
+@_open
+class _Maps(TypedDict, total=False):
+    height: int
+    width: int
+    residual: bool
+    blur: FiniteFloat
+    agreement: FiniteFloat | None
+    largest: FiniteFloat
+    usual: FiniteFloat
+    sha256: str
 
 
 class _Candidate(TypedDict):
@@ -239,6 +263,8 @@ class _File(TypedDict, total=False):
     status: Required[Status]
     split: _Split
     metrics: dict[str, FiniteFloat]
+    by_kind: dict[str, dict[str, FiniteFloat]]
+    maps: _Maps
     cost: _Cost
     parameters: dict[str, Any]
     epochs: list[_Epoch]
@@ -255,6 +281,9 @@ class _File(TypedDict, total=False):
 def _file() -> TypeAdapter[_File]:
     return TypeAdapter(_File)
 
+
+_LATER = ("by_kind", "maps")
+"""Fields that came after records were first written; one without them is written as it was then."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPED_SURROGATE = re.compile(rb"(?<!\\)(\\u[dD][89a-fA-F])")

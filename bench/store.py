@@ -3,9 +3,9 @@
 Archives (``<results>/*.zip``, see ``bench.archive``) are read as loose files are; a loose record goes before a packed
 one of the same job.
 
-Every file is written under a name of its own, flushed to disk, then renamed to its final name. The scores go first,
-under a name that tells their content, and the JSON is the commit mark. So a killed run leaves no half record and no
-record that has lost its scores, and two runs may share a folder.
+Every file is written under a name of its own, flushed to disk, then renamed to its final name. The scores go first, and
+the score maps of all test images where they are kept, under names that tell their content; the JSON is the commit mark.
+So a killed run leaves no half record and no record that has lost its scores, and two runs may share a folder.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.archive import Archive, Content, write_archive
 from bench.errors import BenchError, RecordUnreadable
@@ -86,22 +87,31 @@ class Store:
         holding = (each for each in self._archives if job.key in each.places)
         return None if self.path(job).is_file() else next(holding, None)
 
-    def put(self, record: Record, arrays: Arrays | None = None) -> None:
-        """Write a record so that it is there whole or not at all. Raises BenchError where the folder refuses."""
+    def put(self, record: Record, arrays: Arrays | None = None, maps: NDArray[np.float16] | None = None) -> None:
+        """Write a record so that it is there whole or not at all. Raises BenchError where the folder refuses.
+
+        ``maps``: of all test images, which go into a file of their own.
+        """
         path = self.path(record.job)
         compressed = _compressed(arrays) if arrays is not None else None
         if compressed is not None:
             record = dataclasses.replace(record, scores_sha256=hashlib.sha256(compressed).hexdigest())
+        compressed_maps = _compressed({"maps": maps}) if maps is not None else None
+        if compressed_maps is not None:
+            checksum = hashlib.sha256(compressed_maps).hexdigest()
+            record = dataclasses.replace(record, maps={**record.maps, "sha256": checksum})
         text = record.to_json().encode()  # before anything is replaced: what JSON cannot hold fails here
         scores = _scores_path(path, record)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if compressed is not None:
                 write_whole(scores, compressed)
-            before = _named_scores(path)
+            if compressed_maps is not None:
+                write_whole(_maps_path(path, record), compressed_maps)
+            before = _named(path)
             write_whole(path, text)
-            if before != scores:
-                before.unlink(missing_ok=True)
+            for file in before - {scores, _maps_path(path, record)}:
+                file.unlink(missing_ok=True)
         except OSError as error:
             raise self.refusal(error) from error
 
@@ -118,10 +128,33 @@ class Store:
         return _scores_path(self.path(record.job), record)
 
     def files(self, record: Record) -> list[Path]:
-        """The files that hold a record and its scores: two loose ones, of a failed job one, or the archive."""
+        """The files that hold a record, its scores and kept maps: loose ones, of a failed job one, or the archive."""
         if archive := self.archive(record.job):
             return [archive.path]
-        return [path for path in (self.path(record.job), self.scores_path(record)) if path.is_file()]
+        path = self.path(record.job)
+        return [each for each in (path, self.scores_path(record), _maps_path(path, record)) if each.is_file()]
+
+    def maps(self, record: Record) -> NDArray[np.float16]:
+        """The score maps (n, height, width) of all test images, as shares of the largest value.
+
+        Raises RecordUnreadable where they were not kept, or are not those recorded.
+        """
+        path = _maps_path(self.path(record.job), record)
+        if "sha256" not in record.maps or self.archive(record.job):
+            raise RecordUnreadable(
+                f"{record.job.key[:12]} has no file of all its maps; bench run --keep-maps makes one"
+            )
+        try:
+            compressed = path.read_bytes()
+            if hashlib.sha256(compressed).hexdigest() != record.maps["sha256"]:
+                raise ValueError("they are not those of its record")
+            with np.load(io.BytesIO(compressed)) as file:
+                maps: NDArray[np.float16] = file["maps"]
+        except (ValueError, KeyError, OSError, TypeError, zipfile.BadZipFile) as error:
+            raise RecordUnreadable(
+                f"maps {path} cannot be read: {error}; run the job again with --rerun all --keep-maps"
+            ) from error
+        return maps
 
     def scores(self, record: Record) -> Arrays:
         """The per-image arrays of a record; of a packed one, its ranks for scores (see ``Archive.ranks``).
@@ -180,11 +213,12 @@ class Store:
         return Content(PurePosixPath(_place(record.job)), record, path.read_bytes(), arrays)
 
     def remove(self, record: Record) -> None:
-        """Remove a loose record and its scores, the record first: scores without one are a leftover, no damage."""
+        """Remove a loose record, its scores and its maps, the record first: what is left without one is no damage."""
         path = self.path(record.job)
-        scores = _named_scores(path)
+        named = _named(path)
         path.unlink(missing_ok=True)
-        scores.unlink(missing_ok=True)
+        for file in named:
+            file.unlink(missing_ok=True)
 
     def forget_checkpoint(self, job: Job) -> None:
         """Remove what a job that has ended would have gone on from."""
@@ -206,7 +240,7 @@ class Store:
         for scores in self.folder.glob("*/*/*/*.npz"):
             path = scores.with_name(f"{scores.stem.partition('-')[0]}.json")
             with contextlib.suppress(RecordUnreadable):  # whose they are cannot be told
-                if not path.exists() or scores != _scores_path(path, _read(_loose(path))):
+                if not path.exists() or scores not in _files_of(path, _read(_loose(path))):
                     yield scores
 
     def _spent_checkpoints(self) -> Iterator[Path]:
@@ -282,12 +316,22 @@ def _scores_path(path: Path, record: Record) -> Path:
     return at_first if record.scores_sha256 and not named.exists() and at_first.exists() else named
 
 
-def _named_scores(path: Path) -> Path:
-    """Where the scores of the record lie that a file holds now; a place where nothing is, if it holds none."""
+def _maps_path(path: Path, record: Record) -> Path:
+    """Where the maps of all test images of a record lie, or would."""
+    return path.with_name(f"{path.stem}-{record.maps.get('sha256', 'none')[:16]}-maps.npz")
+
+
+def _files_of(path: Path, record: Record) -> set[Path]:
+    """Where the scores and the maps of a record lie."""
+    return {_scores_path(path, record), _maps_path(path, record)}
+
+
+def _named(path: Path) -> set[Path]:
+    """Where the scores and the maps of the record lie that a file holds now; empty if it holds none."""
     with contextlib.suppress(RecordUnreadable):
         if path.exists():
-            return _scores_path(path, _read(_loose(path)))
-    return path.with_suffix(".none")
+            return _files_of(path, _read(_loose(path)))
+    return set()
 
 
 def _modified(path: Path) -> float:

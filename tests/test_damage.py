@@ -22,6 +22,7 @@ from bench.record import Record
 from bench.report.export.frame import frame
 from bench.report.page.account import account
 from bench.report.selection import select
+from bench.report.tables.several import METRICS, metric_tables
 from bench.report.tables.table import class_table
 
 DAMAGED = 200
@@ -29,6 +30,8 @@ LABELS = np.repeat(np.array([0, 1], dtype=np.uint8), 20)
 FULL = dataclasses.replace(
     make_record(normal_label=3),
     cost={"fit_seconds": 1.5, "score_seconds": 0.5, "images_per_second": 10.0, "parameters": 7, "peak_memory_bytes": 8},
+    by_kind={"scratch": {"auroc": 0.7, "pixel_auroc": 0.8}},
+    maps={"height": 8, "width": 8, "residual": True, "blur": 0.02, "agreement": None, "largest": 2.0, "usual": 0.5},
     parameters={"nu": 0.1, "name": "x"},
     epochs=[{"epoch": 1, "losses": {"a": 0.5}, "auroc": 0.5}, {"epoch": 2, "losses": {"a": None}}],
     traced=True,
@@ -78,7 +81,9 @@ def test_what_is_read_as_a_record_can_be_shown(path: tuple[Any, ...], value: Any
     assert record.reason is not None
     assert Record.from_json(record.to_json().encode()) == record
     if record.status == "done":
-        class_table(select([record], lambda each: True), "auroc", [], choice="both" if record.traced else "last")
+        selection = select([record], lambda each: True)
+        class_table(selection, "auroc", [], choice="both" if record.traced else "last")
+        metric_tables(selection, METRICS)
 
 
 @settings(max_examples=200, deadline=None)

@@ -121,3 +121,19 @@ def test_what_is_no_map_is_refused(returned: Any, said: str) -> None:
         fitted.score_map(images)
     with pytest.raises(BenchError, match="has to be fitted before it can score_map"):
         Mapped().score_map(images)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["autoencoder", "vae"])
+def test_networks_of_128_pixels_learn_and_map_at_that_size(name: str) -> None:
+    images = lit(0, 48, 1, height=128, width=128)
+    least = {}
+    for steps in (0, 60):
+        budget = f"epochs={int(steps > 0)},min_steps={steps},batch_size=16,lr=2e-3"
+        spec = f"{name}(image_size=128,width=4,latent=8,{budget})"
+        method = Registry("method").build(parse_spec(spec))
+        method.fit(images, FitContext(seed=0))
+        maps = method.score_map(lit(0, 8, 5, height=128, width=128))
+        assert maps.shape == (8, 128, 128)
+        least[steps] = float(maps.mean())
+    assert least[60] < 0.75 * least[0], least

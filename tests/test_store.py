@@ -37,6 +37,8 @@ def full_record() -> Record:
     return dataclasses.replace(
         make_record(auroc=1 / 3, normal_label=3),
         cost={"fit_seconds": 1.25, "parameters": None},
+        by_kind={"scratch": {"auroc": 0.5}},
+        maps={"height": 8, "agreement": None, "sha256": "a" * 64},
         parameters={"nu": 0.1, "sizes": [1, 2], "name": "ü"},
         epochs=[{"epoch": 1, "losses": {"ede1": 0.1}, "auroc": 0.5}],
         error={"type": "", "message": "x"},

@@ -319,3 +319,25 @@ def test_a_model_leaves_nothing_behind_when_it_is_gone(model: Model) -> None:
     assert (folder / "state").is_dir()
     del own
     assert not folder.exists()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Where pictures are anomalous
+
+
+def test_maps_of_a_folder_are_written_as_pictures_of_one_scale(model: Model, pictures: Path) -> None:
+    found = model.maps_of("new")
+    assert found.maps.shape == (9, 8, 8)
+    written = found.write(pictures / "heat")
+    assert sorted(path.relative_to(pictures / "heat") for path in written)[-1] == Path("odd/6-3.jpg.png")
+    pixels = {path.name: np.asarray(Image.open(path)) for path in written}
+    assert {each.shape for each in pixels.values()} == {(8, 8, 3)}
+    brightest = max(pixels, key=lambda name: int(pixels[name].sum(axis=2).max()))
+    assert brightest.startswith("6")
+    assert np.array_equal(model.score_map(digits(0)[:3])[1:2], model.score_map(digits(0)[1:2]))
+
+
+def test_a_method_without_maps_says_so(pictures: Path) -> None:
+    plain = api.fit("knn", digits(0)[:50], profile="cpu", device="cpu", quiet=True)
+    with pytest.raises(BenchError, match="knn has no score maps: it neither reconstructs nor defines score_map"):
+        plain.maps_of("new")

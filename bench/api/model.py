@@ -18,16 +18,17 @@ from numpy.typing import NDArray
 
 from bench.api import words
 from bench.api.images import Shape, in_shape, pictures, training_pictures
+from bench.api.maps import FolderMaps
 from bench.api.model_file import STATE, Card, read_model, write_model
 from bench.api.words import File
 from bench.errors import BenchError, warn
 from bench.execution.hand import HAND
-from bench.execution.messages import Errand, Fit, Outcome, Score
+from bench.execution.messages import Errand, Fit, Map, Outcome, Score
 from bench.execution.progress import Board
 from bench.execution.screens import console, display
 from bench.execution.slots import require_device
 from bench.fingerprint import source_fingerprint
-from bench.method import Epoch, Images, Method, ignore_epoch, require_images
+from bench.method import Epoch, Images, Maps, Method, ignore_epoch, require_images
 from bench.provenance import environment
 from bench.randomness import derive_seed
 from bench.specs import Spec, parse_spec
@@ -93,15 +94,37 @@ class Model:
         picture that cannot be read is named on stderr and among the ``broken``, and the others are scored. Raises
         BenchError where there is none, or where the method fails.
         """
-        shape = Shape(self.card.height, self.card.width, self.card.channels)
         if not isinstance(images, str | Path):
-            return self._scores(in_shape(images, shape))
-        found = pictures(Path(images), shape)
+            return self._scores(in_shape(images, self._shape))
+        found = pictures(Path(images), self._shape)
         return FolderScores(found.files, self._scores(found.images), found.broken)
+
+    def score_map(self, images: Images) -> Maps:
+        """Score maps (n, height, width) of images, at the method's own resolution, larger = more anomalous.
+
+        Images are brought to what the model was fitted on, as for ``score``. Raises BenchError for a method without.
+        """
+        place = _place(parse_spec(self.card.spec), self.device, self._workspace)
+        shaped = in_shape(images, self._shape)
+        outcome = _done(Map, shaped, self.card, self._folder, place, self._workspace, ignore_epoch)
+        if not outcome.arrays:
+            raise BenchError(f"{self.card.spec} has no score maps: it neither reconstructs nor defines score_map")
+        return outcome.arrays["maps"]
+
+    def maps_of(self, folder: File) -> FolderMaps:
+        """The score maps of a folder's pictures, which ``write`` saves as heat maps. Raises as ``score`` does."""
+        found = pictures(Path(folder), self._shape)
+        maps = self.score_map(found.images)
+        return FolderMaps(Path(folder), found.files, maps, self.card.height, self.card.width, found.broken)
 
     def save(self, path: File) -> None:
         """Write the model to a file, whole or not at all. Raises BenchError where that cannot be."""
         write_model(Path(path), self.card, self._folder)
+
+    @property
+    def _shape(self) -> Shape:
+        """Of the images that it was fitted on."""
+        return Shape(self.card.height, self.card.width, self.card.channels)
 
     def _scores(self, images: Images) -> NDArray[np.floating[Any]]:
         place = _place(parse_spec(self.card.spec), self.device, self._workspace)

@@ -44,6 +44,7 @@ def run(
     precision: Precision = "fp32",
     parameters: Mapping[str, Value] | None = None,
     trace: bool = False,
+    keep_maps: bool = False,
     rerun: Rerun = "missing",
     workers: int | None = None,
     device: str = "auto",
@@ -99,7 +100,13 @@ def run(
             warn(error)
         seconds = math.inf if max_hours is None else 3600 * max_hours
         options = execution.Options(
-            timeout=timeout, memory=memory, max_seconds=seconds, trace=trace, graphs=graphs, checkpoint=checkpoint
+            timeout=timeout,
+            memory=memory,
+            max_seconds=seconds,
+            trace=trace,
+            graphs=graphs,
+            checkpoint=checkpoint,
+            keep_maps=keep_maps,
         )
         title = suite or dataset or ""
         result = execute(title, planned, workspace, places, options, "nothing" if quiet else "progress")

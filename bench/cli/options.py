@@ -32,7 +32,18 @@ Seeds = Annotated[
 Profile = Annotated[str | None, typer.Option("--profile", help="Set of parameters: see bench list profiles.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Metric = Annotated[
-    Literal["auroc", "average_precision", "fpr_at_95_tpr"], typer.Option("--metric", help="Which figure.")
+    Literal[
+        "auroc",
+        "average_precision",
+        "fpr_at_95_tpr",
+        "f1_max",
+        "pixel_auroc",
+        "pixel_average_precision",
+        "aupro_30",
+        "aupro_05",
+        "aupimo",
+    ],
+    typer.Option("--metric", help="Which figure; those of pixels where score maps were held against masks."),
 ]
 Tolerance = Annotated[
     float, typer.Option(min=0, help="How far an AUROC may be from the published one to count as reproduced.")

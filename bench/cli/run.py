@@ -80,6 +80,9 @@ def run(
     trace: Annotated[
         bool, typer.Option(help="Record the test AUROC of every epoch and candidate, for an oracle.")
     ] = False,
+    keep_maps: Annotated[
+        bool, typer.Option("--keep-maps", help="Keep the score maps of all test images, where they are measured.")
+    ] = False,
     rerun: Annotated[
         Literal["missing", "failed", "all"],
         typer.Option(help="Jobs to run: without a record, also those not done, or every one."),
@@ -139,7 +142,13 @@ def run(
             return
         seconds = math.inf if max_hours is None else 3600 * max_hours
         chosen = execution.Options(
-            timeout=timeout, memory=memory, max_seconds=seconds, trace=trace, graphs=graphs, checkpoint=checkpoint
+            timeout=timeout,
+            memory=memory,
+            max_seconds=seconds,
+            trace=trace,
+            graphs=graphs,
+            checkpoint=checkpoint,
+            keep_maps=keep_maps,
         )
         show: Show = "events" if as_json else "nothing" if quiet else "progress"
         result = execute(title, planned, workspace, places, chosen, show)

@@ -15,7 +15,13 @@ def table(
         list[str] | None, typer.Argument(help="Tables of bench.toml or suites; all: every table with records.")
     ] = None,
     format_: Annotated[Literal["text", "markdown", "latex", "html", "csv", "json"], typer.Option("--format")] = "text",
-    metric: options.Metric = "auroc",
+    metric: options.Metric | None = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,…", help="Several figures side by side, e.g. auroc,aupro_30,seconds; a table for each class."
+        ),
+    ] = None,
     selection: Annotated[
         Literal["last", "oracle", "both", "every"],
         typer.Option(
@@ -63,7 +69,10 @@ def table(
             raise BenchError(f"{option} goes with --format latex")
     workspace = open_workspace(config, data, results)
     wanted = Wanted(methods, classes, seeds, profile)
-    made = tables(names or ["all"], read_records(workspace), workspace, metric, wanted, selection, published)
+    side_by_side = [each.strip() for each in metrics.split(",") if each.strip()] if metrics is not None else None
+    made = tables(
+        names or ["all"], read_records(workspace), workspace, metric, wanted, selection, published, side_by_side
+    )
     shown = [each.transposed() if transpose else each for each in made]
     if document:
         echo(latex.document(shown, decimals, siunitx, layout), nl=False)

@@ -58,6 +58,10 @@ def score(
     model: Annotated[Path, typer.Argument(help="A file that bench fit wrote. Scoring runs it: take it only on trust.")],
     folder: Annotated[Path, typer.Argument(help="Folder of pictures; those in folders below it count too.")],
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write to a file, not to stdout.")] = None,
+    maps: Annotated[
+        Path | None,
+        typer.Option("--maps", metavar="DIR", help="Also write a heat map of each picture, where the method has one."),
+    ] = None,
     device: Device = "auto",
     config: options.Config = None,
 ) -> None:
@@ -68,7 +72,8 @@ def score(
     from bench.api.model import load_model
     from bench.files import write_whole
 
-    scored = load_model(model, device=device, config=config).score(folder)
+    loaded = load_model(model, device=device, config=config)
+    scored = loaded.score(folder)
     text = scored.csv()
     if out is None:
         echo(text, nl=False)
@@ -78,5 +83,8 @@ def score(
         except OSError as error:
             raise BenchError(f"cannot write {out}: {error.strerror or error}; name another file with --out") from error
         echo(f"{out}: {len(scored.paths)} scores")
+    if maps is not None:
+        written = loaded.maps_of(folder).write(maps)
+        echo(f"{maps}: {len(written)} heat maps", err=True)
     if scored.broken:
         raise typer.Exit(1)

@@ -21,6 +21,7 @@ from bench.dataset import PreparedDataset
 from bench.errors import BenchError
 from bench.execution.detector import Clock, Diverged, built, checked, fitted, noted, precision_named, scores_of
 from bench.execution.fits import Fit, Fits
+from bench.execution.mapping import findings
 from bench.execution.messages import Outcome, Task
 from bench.execution.resuming import Checkpoint
 from bench.jobs import Job
@@ -154,16 +155,20 @@ def measured_with(
             epochs[-1] |= _by_batch("auroc_by_batch", detector, test, split.test_labels, by_lot)
         used = _used(detector, test, scores, TOLERANCE[precision])
         reconstructions = _reconstructions(detector, test, split)
+        located = findings(detector, dataset, protocol, split, test, scores, clock, task.keep_maps)
     return Outcome(
         status="done",
         split=_split_facts(split, job, dataset, protocol),
-        metrics=measured(split.test_labels, scores),
+        metrics={**measured(split.test_labels, scores), **located.metrics},
+        by_kind=located.by_kind,
+        maps=located.facts,
         cost={
             "fit_seconds": fit.progress.seconds,
             "score_seconds": score_seconds,
             "images_per_second": len(test) / max(score_seconds, 1e-9),
             "parameters": _parameter_count(detector),
             **({"steps": fit.progress.steps} if fit.progress.steps else {}),
+            **located.cost,
             **memory,
         },
         parameters=detector.hyperparameters(),
@@ -177,7 +182,14 @@ def measured_with(
             **({"resumed": fit.progress.resumed} if fit.progress.resumed else {}),
             **({FITTED_FOR: fit.key} if shared else {}),
         },
-        arrays={"scores": scores, "labels": split.test_labels, "indices": split.test, **reconstructions},
+        arrays={
+            "scores": scores,
+            "labels": split.test_labels,
+            "indices": split.test,
+            **reconstructions,
+            **located.arrays,
+        },
+        every_map=located.every,
     )
 
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bench.jobs import Job
 from bench.method import Epoch
 from bench.record import Arrays, Status
@@ -43,6 +46,8 @@ class Task:
     """Fingerprint of the dataset's plugin, where that is no part of the harness."""
     image_size: int | None = None
     """Height and width that images of several sizes are brought to."""
+    keep_maps: bool = False
+    """Whether the maps of all test images are kept, not only of a few."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,10 @@ class Score(Errand):
     """Score the images by the method that its folder holds; the outcome has the ``scores`` (n,)."""
 
 
+class Map(Errand):
+    """Map the images by the method that its folder holds; the outcome has the ``maps``, if the method has any."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a task ended and all that a record needs of it; see ``bench.store.Record`` for the fields."""
@@ -79,6 +88,8 @@ class Outcome:
     status: Status
     split: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
+    by_kind: dict[str, dict[str, float]] = field(default_factory=dict)
+    maps: dict[str, Any] = field(default_factory=dict)
     cost: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)
     epochs: list[dict[str, Any]] = field(default_factory=list)
@@ -92,6 +103,8 @@ class Outcome:
     """Whether the process that did it is of no more use: its GPU failed under it, or its memory ran out."""
     provenance: dict[str, Any] = field(default_factory=dict)
     arrays: Arrays | None = None
+    every_map: NDArray[np.float16] | None = None
+    """The maps of all test images, where they are kept."""
 
     @property
     def worth_repeating(self) -> bool:

@@ -192,8 +192,7 @@ class _Recorder:
         return "now"
 
     def gpu_memory(self, task: Task) -> float | None:
-        measured = self._planned.gpu_needs.bytes(task.job)
-        return task.gpu_memory if measured is None else measured
+        return task.gpu_memory if (measured := self._planned.gpu_needs.bytes(task.job)) is None else measured
 
     def started(self, slot: str, task: Task) -> None:
         self._began.setdefault(task.job.key, _now())
@@ -205,7 +204,7 @@ class _Recorder:
     def ended(self, task: Task, outcome: Outcome, attempts: list[dict[str, Any]]) -> None:
         key = task.job.key
         record = _record(task, outcome, attempts, self._began.get(key, _now()), self._planned)
-        self._store.put(record, outcome.arrays)
+        self._store.put(record, outcome.arrays, outcome.every_map)
         if record.status in ("done", "diverged"):
             self._store.forget_checkpoint(task.job)
         self._claims.release(task.job)
@@ -223,7 +222,7 @@ class Options:
 
     ``timeout``: seconds a job may take (None: its method's or bench.toml's). ``max_seconds``: seconds that the run has;
     no job starts that is not expected to end by then. ``memory``: GB a job's worker may hold, given as ``timeout`` is.
-    ``graphs``: whether GPUs may replay training steps as graphs.
+    ``graphs``: whether GPUs may replay training steps as graphs. ``keep_maps``: those of all test images.
     """
 
     timeout: float | None = None
@@ -233,6 +232,7 @@ class Options:
     graphs: bool = True
     checkpoint: float | None = None
     """Minutes between two checkpoints of a training; None: bench.toml's, 0: none."""
+    keep_maps: bool = False
 
 
 def repeated(planned: Plan) -> str:
@@ -246,8 +246,7 @@ def repeated(planned: Plan) -> str:
 
 def counts(planned: Plan) -> Counter[str]:
     """How many jobs of a plan have which status; ``missing`` counts those without a record."""
-    statuses = [planned.records[job.key].status if job.key in planned.records else "missing" for job in planned.jobs]
-    return Counter(statuses)
+    return Counter(found.status if (found := planned.records.get(job.key)) else "missing" for job in planned.jobs)
 
 
 def _wanted(record: Record | None, rerun: Rerun, trace: bool) -> bool:
@@ -285,6 +284,7 @@ def _tasks(
             graphs=options.graphs,
             trace=options.trace,
             shares_fit=jobs_of[job.fit_key] > 1 and not options.trace,
+            keep_maps=options.keep_maps,
             timeout=limits[job.spec].timeout,
             memory=limits[job.spec].memory,
             gpu_memory=limits[job.spec].gpu_memory,
@@ -353,6 +353,8 @@ def _record(task: Task, outcome: Outcome, attempts: list[dict[str, Any]], began:
         status=outcome.status,
         split=outcome.split,
         metrics=outcome.metrics,
+        by_kind=outcome.by_kind,
+        maps=outcome.maps,
         cost=outcome.cost,
         parameters=outcome.parameters,
         epochs=outcome.epochs,
@@ -382,8 +384,7 @@ def _stopping() -> Iterator[tuple[threading.Event, list[int]]]:
     stop = threading.Event()
     received: list[int] = []
     # only the main thread gets signals, and may say what they do
-    mine = threading.current_thread() is threading.main_thread()
-    watched = (signal.SIGINT, signal.SIGTERM) if mine else ()
+    watched = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
 
     def ask(number: int, frame: Any) -> None:
         received.append(number)

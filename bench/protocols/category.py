@@ -21,6 +21,8 @@ class Category(SiblingSubclasses):
     training images: of ``bottle/good``, ``bottle/broken_large`` and so on, the only one. The seed changes nothing.
     """
 
+    anomalies_have_kinds = True
+
     def normal_sets(self, dataset: PreparedDataset) -> Mapping[str, frozenset[int]]:
         sets: dict[str, frozenset[int]] = {}
         for name, labels in super().normal_sets(dataset).items():

@@ -16,6 +16,7 @@ class TrainTestFolders(Protocol):
     """Train: what lies in the normal class's training folder. Test: all test folders. The seed changes nothing."""
 
     needs_official_split = True
+    anomalies_have_kinds = True
 
     def divide(self, dataset: PreparedDataset, normal: Mask, generator: np.random.Generator) -> tuple[Indices, Indices]:
         is_test = self.official_test(dataset)

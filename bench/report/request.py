@@ -17,6 +17,7 @@ from bench.report.selection import Selection, Setting, renamed, select, setting_
 from bench.report.shared import shared
 from bench.report.statistics.inversion import inversion_notes, inversions
 from bench.report.tables.beside import Beside, with_published
+from bench.report.tables.several import chosen_notes, map_notes, metric_tables
 from bench.report.tables.table import Choice, Table, class_table, ordered, suite_table
 from bench.specs import parse_spec
 from bench.store import Store
@@ -63,32 +64,39 @@ def tables(
     names: Sequence[str],
     records: Sequence[Record],
     workspace: Workspace,
-    metric: str,
+    metric: str | None = None,
     wanted: Wanted = EVERYTHING,
     choice: Choice = "last",
     beside: Beside = "own",
+    metrics: Sequence[str] | None = None,
 ) -> list[Table]:
     """One table for each name: of bench.toml, of a suite or a dataset; ``all``: every one of bench.toml with records.
 
-    Tables of bench.toml have published figures ``beside`` the reproduced ones, where the metric is the AUROC.
+    Tables of bench.toml have published figures ``beside`` the reproduced ones, where the metric is the AUROC, which it
+    is where none is named. Of several ``metrics``, which a table of bench.toml may name itself, there are several
+    tables: see ``metric_tables``.
 
     Raises BenchError for a name that does not exist, or that has no records.
     """
 
-    def table(name: str) -> Table:
+    def found(name: str) -> list[Table]:
         chosen, order = selections(name, records, workspace, wanted)
-        return table_of(name, chosen, order, workspace, metric, choice, beside)
+        defined = workspace.config.table(name)
+        own = defined.metrics if defined is not None and metric is None and choice == "last" else ()
+        if several := metrics or own:
+            return several_of(name, chosen, order, workspace, several)
+        return [table_of(name, chosen, order, workspace, metric or "auroc", choice, beside)]
 
     made = []
     for name in names:
         if name == "all":
             for each in (*workspace.config.tables, *workspace.config.unusable):
                 try:
-                    made.append(table(each))
+                    made += found(each)
                 except BenchError as error:
                     echo(f"table {each}: {error}", err=True)
         else:
-            made.append(table(name))
+            made += found(name)
     return made
 
 
@@ -237,6 +245,9 @@ def table_of(
         table = class_table(selection, metric, order, titled, choice, title and title + further)
     else:
         table = suite_table(chosen, metric, order, title or name, choice)
+    records = [record for selection in chosen.values() for record in selection.records]
+    of_metric = [*chosen_notes([metric]).values(), *map_notes(records, [metric]).values()]
+    table = dataclasses.replace(table, notes=[*table.notes, *of_metric])
     if metric == "auroc":
         arrays = score_reader(workspace)
         notes = [
@@ -250,6 +261,18 @@ def table_of(
     names = workspace.config.shown(defined)
     published = {names.get(spec, spec): printed for spec, printed in defined.published.items()}
     return with_published(table, name, published, list(chosen), beside)
+
+
+def several_of(
+    name: str, chosen: Mapping[str, Selection], order: Sequence[str], workspace: Workspace, metrics: Sequence[str]
+) -> list[Table]:
+    """The tables of several metrics of what ``selections`` chose for a name. Raises BenchError for an unknown one."""
+    defined = workspace.config.table(name)
+    title = defined.title if defined is not None else ""
+    made: list[Table] = []
+    for part, selection in chosen.items():
+        made += metric_tables(selection, metrics, order, f"{title}, {part}" if title and len(chosen) > 1 else title)
+    return made
 
 
 def _no_records(name: str, workspace: Workspace, wanted: Wanted) -> NoRecords:

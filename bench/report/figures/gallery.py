@@ -15,12 +15,12 @@ from bench.report.figures.choice import auroc_by_choice, choices
 from bench.report.figures.conditions import AXES, auroc_by_condition, curves
 from bench.report.figures.curves import roc_curves, score_histogram, training_curves
 from bench.report.figures.methods import cost, heatmap, seed_spread
-from bench.report.figures.pictures import extremes, mistakes, reconstructions, sample_sheet
+from bench.report.figures.pictures import extremes, maps, mistakes, reconstructions, sample_sheet
 from bench.report.figures.style import run_name
 from bench.report.selection import Selection
 from bench.report.statistics.ranking import done_runs
 
-IMAGES = ("samples", "extremes", "mistakes", "reconstructions")
+IMAGES = ("samples", "extremes", "mistakes", "reconstructions", "maps")
 """Kinds of figure that show images, and need the dataset."""
 RANKS = "critical-difference"
 KINDS = ("roc", "heatmap", "seeds", "cost", "choice", "steps", *AXES, RANKS, "histogram", "training", *IMAGES)
@@ -92,6 +92,8 @@ class Gallery:
         draw = partial(sample_sheet, self.selection, dataset)
         yield Drawing("samples", f"{self.part}-samples", f"{self.part}: images of each class", draw)
         of_a_run = {"extremes": extremes, "mistakes": mistakes, "reconstructions": reconstructions}
+        if dataset.masks is not None:
+            of_a_run["maps"] = maps
         for record in self._runs():
             for kind, function in of_a_run.items():
                 yield self._of_run(kind, record, partial(function, record, self.arrays, dataset))

@@ -1,10 +1,11 @@
-"""Records and their datasets to figures that show images: samples; extremes, mistakes and reconstructions of a run."""
+"""Records and their datasets to figures that show images: samples, and what single runs make of test images."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -124,6 +125,73 @@ def reconstructions(record: Record, arrays: Callable[[Record], Arrays], dataset:
             x += side + GAP
         x += 2 * GAP
     return figure
+
+
+@STYLE
+def maps(record: Record, arrays: Callable[[Record], Arrays], dataset: PreparedDataset) -> Figure:
+    """A few test images of each class with their masks, one run's score maps of them, and contours; the normal first.
+
+    All maps are drawn on one scale. Contours stand where a map exceeds what 99 % of the pixels of training images lie
+    below, dashed ones around the mask. Raises BenchError for a record that holds no maps.
+    """
+    stored = arrays(record)
+    if "maps" not in stored or dataset.masks is None:
+        raise BenchError("it stored no maps: the method or the dataset's masks are missing, or the record is packed")
+    indices, found = stored["map_indices"], stored["maps"].astype(np.float32)
+    labels = dataset.labels[indices]
+    names = ["image", "mask", "map", "contours"]
+    left = MARGIN + widest(names) + GAP
+    starts = np.flatnonzero(np.diff(labels, prepend=-1))
+    side = (PAGE - left - MARGIN - GAP * (len(starts) - 1)) / len(indices) - GAP / 2
+    width, height = _size(dataset.images.shape, side)
+    wide = [max(side, 2 * LINE) * int(np.sum(labels == labels[start])) for start in starts]
+    headings = [broken(dataset.classes[labels[at]], each) for at, each in zip(starts, wide, strict=True)]
+    title = run_title(record, "; dashed: the mask", width=PAGE)
+    above = MARGIN + LINE * (title.count("\n") + 1.5)
+    top = above + LINE * (max(heading.count("\n") for heading in headings) + 1.2)
+    figure, axes = _sheet(top + len(names) * (height + GAP / 2) + MARGIN)
+    axes.text(PAGE / 2, MARGIN, title, ha="center", va="top")
+    rows = [top + row * (height + GAP / 2) for row in range(len(names))]
+    for name, y in zip(names, rows, strict=True):
+        axes.text(left - GAP, y + height / 2, name, ha="right", va="center")
+    tested = _Tested(record, stored, dataset)
+    most = float(np.quantile(found, 0.995))  # else one bright spot leaves the others in the dark
+    x = left
+    for column, (index, one) in enumerate(zip(indices, found, strict=True)):
+        if column in starts:
+            x += GAP if column else 0.0
+            axes.text(x, above, headings[int(np.searchsorted(starts, column))], va="top")
+        image = tested[np.flatnonzero(stored["indices"] == index)[0]]
+        mask = dataset.masks[int(index)]
+        box = (x, width, height)
+        _draw(axes, image, x, rows[0], width, height)
+        _draw(axes, 255 * mask[..., None].astype(np.uint8), x, rows[1], width, height)
+        extent = (x, x + width, rows[2] + height, rows[2])
+        axes.imshow(one, "magma", vmin=0, vmax=most, interpolation="none", aspect="auto", extent=extent)
+        _draw(axes, image, x, rows[3], width, height)
+        _outline(axes, one, record.maps["usual"], rows[3], box, PALETTE[3], "-")
+        _outline(axes, mask.astype(np.float32), 0.5, rows[3], box, PALETTE[2], "--")
+        x += width + GAP / 2
+    return figure
+
+
+def _outline(
+    axes: Axes,
+    values: NDArray[np.float32],
+    level: float,
+    y: float,
+    box: tuple[float, float, float],
+    colour: Any,
+    dashes: str,
+) -> None:
+    """A contour of values (height, width) over an image at (x, y) of a width and height."""
+    if not values.min() < level < values.max():
+        return
+    x, width, height = box
+    rows, columns = values.shape
+    across = x + (np.arange(columns) + 0.5) * width / columns
+    down = y + (np.arange(rows) + 0.5) * height / rows
+    axes.contour(across, down, values, levels=[level], colors=[colour], linestyles=[dashes], linewidths=0.7)
 
 
 @dataclass(frozen=True)

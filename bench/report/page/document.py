@@ -28,6 +28,7 @@ from bench.report.request import (
     results_of,
     score_reader,
     selections,
+    several_of,
     table_of,
     under_conditions,
 )
@@ -64,7 +65,8 @@ class Section:
     """One table with what belongs to it."""
 
     name: str
-    table: Table
+    tables: Sequence[Table]
+    """One, or where it shows several metrics, one of all and one for each class or kind of anomaly."""
     latex: str
     comparison: Ranking | None
     reason: str
@@ -188,7 +190,11 @@ def _section(
     figures: Figures,
     drawn: set[str],
 ) -> Section:
-    table = table_of(name, chosen, order, workspace)
+    defined = workspace.config.table(name)
+    if defined is not None and defined.metrics:
+        tables = several_of(name, chosen, order, workspace, defined.metrics)
+    else:
+        tables = [table_of(name, chosen, order, workspace)]
     labels = ordered({record.job.label for selection in chosen.values() for record in selection.records}, order)
     comparison, reason = _comparison(list(chosen.values()), labels)
     left_out: list[str] = []
@@ -200,13 +206,17 @@ def _section(
                 part, selection, labels, first_class(selection), score_reader(workspace), conditions[part]
             )
             overview += _pictures(gallery.methods(), left_out)
+            if figures == "main" and any(record.maps for record in selection.records):
+                images = _images(gallery, workspace, left_out)
+                overview += _pictures([each for each in images if each.kind == "maps"], left_out)
             if figures == "all":
                 runs += _pictures([*gallery.runs(), *_images(gallery, workspace, left_out)], left_out)
     if figures != "none" and comparison is not None:
         draw = partial(critical_difference, comparison)
         ranks = Drawing(RANKS, f"{name}-{RANKS}", "mean ranks and critical difference", draw)
         overview += _pictures([ranks], left_out)
-    return Section(name, table, latex.environment(table), comparison, reason, overview, runs, left_out)
+    printed = "\n".join(latex.environment(table) for table in tables)
+    return Section(name, tables, printed, comparison, reason, overview, runs, left_out)
 
 
 def _comparison(chosen: Sequence[Selection], labels: Sequence[str]) -> tuple[Ranking | None, str]:

@@ -87,9 +87,15 @@ class Table:
     published: Mapping[str, str] = field(default_factory=dict)
     """By row or column, the one that holds its published figures."""
 
+    marks: Mapping[str, str] = field(default_factory=dict)
+    """By row or column, another sign that the notes explain."""
+    lower: frozenset[str] = frozenset()
+    """The rows or columns of which lower is better, where they are metrics."""
+
     def marked(self, name: str) -> str:
-        """The name of a row or column with † where it used more than normal training images."""
-        return f"{name} †" if self.used.get(name) else name
+        """The name of a row or column with † where it used more than normal training images, and with other marks."""
+        signs = ("†" if self.used.get(name) else "", self.marks.get(name, ""))
+        return " ".join([name, *(sign for sign in signs if sign)])
 
     def place(self, row: str, column: str) -> int:
         """1 where the cell is the best of the methods, 2 where it is the second, ties alike; else 0.
@@ -105,7 +111,8 @@ class Table:
         own = self.cells[row][column]
         if not own.whole or sum(cell.whole for cell in others) < 2:
             return 0
-        ranked = sorted((mean for mean in means if mean is not None), reverse=not self.lower_is_better)
+        lower = self.lower_is_better or bool(self.lower & {row, column})
+        ranked = sorted((mean for mean in means if mean is not None), reverse=not lower)
         return next((place for place, mean in enumerate(ranked[:2], start=1) if mean == own.mean), 0)
 
     def transposed(self) -> Table:
@@ -206,8 +213,8 @@ def class_table(
     }
     if len(rows) > 1:
         rows[MEAN] = {line.name: _mean_cell(own[line.label], line, selection.means) for line in lines}
-    notes = [*selection.notes, *_ledger_notes(selection.records, choice)]
-    used = _used(selection.records, lines)
+    notes = [*selection.notes, *used_notes(selection.records, choice)]
+    used = used_of(selection.records, lines)
     columns = [line.name for line in lines]
     return Table(
         title or selection.setting.describe(),
@@ -219,7 +226,7 @@ def class_table(
         used,
         lower_is_better=not HIGHER_IS_BETTER[metric],
         partial=[MEAN] if selection.partial else [],
-        provenance=_provenance(selection.records),
+        provenance=provenance(selection.records),
         caption=caption or title or selection.setting.in_words(),
     )
 
@@ -249,11 +256,11 @@ def suite_table(
         present = {record.job.label for record in (*selection.records, *selection.apart)}
         if absent := [label for label in dict.fromkeys(line.label for line in lines) if label not in present]:
             notes.append(Note(f"{name}: no records of {', '.join(absent)}", ""))
-    notes += _ledger_notes(records, choice)
-    used = _used(records, lines)
+    notes += used_notes(records, choice)
+    used = used_of(records, lines)
     lower = not HIGHER_IS_BETTER[metric]
     partial = [name for name, selection in selections.items() if selection.partial]
-    made_with = _provenance(records)
+    made_with = provenance(records)
     return Table(title, "method", list(cells), list(selections), cells, notes, used, "suite", lower, made_with, partial)
 
 
@@ -262,6 +269,19 @@ def means(selection: Selection, metric: str, order: Sequence[str] = (), choice: 
     own = _by_label(selection)
     lines = series(selection.records, metric, choice, order)
     return {line.name: _mean_cell(own[line.label], line, selection.means) for line in lines}
+
+
+def cells_over(
+    selection: Selection, lines: Sequence[Series], figure: Callable[[Record], float | None], over: Means
+) -> dict[str, Cell]:
+    """A cell for each line by its name: a figure of its records, as the mean over these classes."""
+    own = _by_label(selection)
+    shown = [dataclasses.replace(line, figure=figure) for line in lines]
+    if len(over.classes) != 1:
+        return {line.name: _mean_cell(own[line.label], line, over) for line in shown}
+    (name,) = over.classes
+    wanted = len(_seeds(selection)[name])
+    return {line.name: _class_cell(own[line.label], line, name, wanted) for line in shown}
 
 
 def _class_cell(own: Iterable[Record], line: Series, normal_class: str, wanted: int) -> Cell:
@@ -306,14 +326,14 @@ def _seeds(selection: Selection) -> Mapping[str, set[int]]:
     return found
 
 
-def _used(records: Iterable[Record], lines: Iterable[Series]) -> dict[str, list[str]]:
+def used_of(records: Iterable[Record], lines: Iterable[Series]) -> dict[str, list[str]]:
     by_label: dict[str, dict[str, None]] = defaultdict(dict)
     for record in records:
         by_label[record.job.label].update(dict.fromkeys(record.ledger.get("used", ())))
     return {line.name: list(by_label[line.label]) for line in lines if by_label[line.label]}
 
 
-def _ledger_notes(records: Iterable[Record], choice: Choice) -> list[Note]:
+def used_notes(records: Iterable[Record], choice: Choice) -> list[Note]:
     """What stood behind the figures beyond normal training images: here, and where the method was published."""
     used: dict[Note, None] = {}
     published: dict[Note, None] = {}
@@ -338,7 +358,7 @@ def _ledger_notes(records: Iterable[Record], choice: Choice) -> list[Note]:
     return notes
 
 
-def _provenance(records: Sequence[Record]) -> list[Note]:
+def provenance(records: Sequence[Record]) -> list[Note]:
     """Seeds, epochs of each method that has any, and commits, of the records that are done."""
     done = [record for record in records if record.status == "done"]
     seeds = sorted({record.job.seed for record in done})
