@@ -201,3 +201,30 @@ def test_the_account_names_every_processor_that_made_a_record() -> None:
     for processor in {record.provenance["cpu"] for folder in FOLDERS for record in recorded(folder)}:
         model = re.search(r"family \d+, model \d+", processor)
         assert (model[0] if model else processor) in page
+
+
+def test_what_sorted_batches_and_the_best_epoch_make_of_skip_ganomaly_is_what_the_records_say() -> None:
+    found = {(each.job.method, each.job.normal_class): each for each in recorded("protocols")}
+    plane, bird, two = (
+        found[where]
+        for where in (("skip_ganomaly", "not airplane"), ("ganomaly", "not bird"), ("skip_ganomaly", "not 2"))
+    )
+    (published,) = (
+        figure.auroc
+        for figure in of_table("skip_ganomaly_cifar10")["Skip-GANomaly"].values()
+        if figure.normal_class == "not airplane"
+    )
+    last, by_kind, best = plane.metrics["auroc"], plane.by_sorted_batch[-1], max(plane.by_sorted_batch)
+    page = " ".join((RESULTS / "README.md").read_text(encoding="utf-8").split())
+    told = [
+        f"of the {published - last:.3f} between the last epoch's {last:.3f} and the {published:.3f} that its paper has",
+        f"sorted batches make {by_kind - last:.3f} and the choice of the epoch",
+        f"by test labels another {best - by_kind:.3f}",
+        f"for the {published - best:.3f} that are left",
+        f"with batches drawn by lot the figure is {plane.by_batch:.3f} again",
+        f"running statistics, {bird.metrics['auroc']:.3f}, and at it with",
+        f"sorted batches, {bird.by_sorted_batch[-1]:.3f}",
+        f"{two.metrics['auroc']:.3f} at its last epoch, which is its best, and {two.by_batch:.3f} by lot",
+    ]
+    assert [each for each in told if each not in page] == []
+    assert two.oracle == two.metrics["auroc"]
