@@ -22,7 +22,7 @@ def test_a_method_that_keeps_its_promises_passes(bench: Bench) -> None:
     *lines, last = ended.stdout.splitlines()
     assert [line[16:].partition(":")[0] for line in lines] == list(CHECKS)
     assert "not applicable  weights_move: it is no EpochMethod" in ended.stdout
-    assert last == "mean_image: 23 ok, 8 not applicable"
+    assert last == "mean_image: 27 ok, 9 not applicable"
 
 
 def test_a_broken_one_fails_with_what_to_change_and_what_was_left_out(bench: Bench) -> None:

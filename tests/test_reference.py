@@ -196,6 +196,26 @@ def test_the_account_shows_skip_ganomaly_by_steps_as_its_trace_has_it() -> None:
         assert figures.split(" | ") == [f"{curves[digit][count // each - 1]['auroc']:.3f}" for count in steps]
 
 
+def test_what_is_said_of_magnetic_tiles_is_what_the_records_hold() -> None:
+    found = {record.job.label: record for record in recorded("magnetic_tile") if record.job.profile == "cpu"}
+    page = " ".join((RESULTS / "README.md").read_text(encoding="utf-8").split())
+    best = max(found.values(), key=lambda record: record.metrics["auroc"])
+    assert best.job.label == "pca"
+    assert f"No image AUROC is above {best.metrics['auroc']:.3f}" in page
+    pixels = {
+        label: record.metrics["pixel_auroc"] for label, record in found.items() if "pixel_auroc" in record.metrics
+    }
+    assert max(pixels, key=lambda label: pixels[label]) == "pca"
+    assert f"{pixels['pca']:.3f} pixel AUROC and {best.metrics['aupro_30']:.3f} AUPRO at 0.3" in page
+    kinds = {kind: f"{figures['pixel_auroc']:.3f}" for kind, figures in best.by_kind.items()}
+    assert f"PCA finds blowholes ({kinds['blowhole']} of pixels) and cracks ({kinds['crack']})" in page
+    assert f"neither uneven tiles ({kinds['uneven']}) nor fray ({kinds['fray']})" in page
+    chosen = [f"{record.metrics['f1_max']:.3f}" for record in found.values()]
+    assert f"look alike, {min(chosen)} to {max(chosen)}" in page
+    test, anomalous = best.split["test"], best.split["anomalous"]
+    assert f"{2 * anomalous / (test + anomalous):.3f}" == min(chosen)
+
+
 def test_the_account_names_every_processor_that_made_a_record() -> None:
     page = (RESULTS / "README.md").read_text(encoding="utf-8")
     for processor in {record.provenance["cpu"] for folder in FOLDERS for record in recorded(folder)}:
