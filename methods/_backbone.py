@@ -88,6 +88,8 @@ class FeatureMethod(EpochMethod):
     lr: Positive = 1e-3
     width: Count = 4
 
+    resumable = True
+
     @abstractmethod
     def layers_used(self) -> Sequence[str]:
         """The layers whose features the method takes, the largest maps first."""

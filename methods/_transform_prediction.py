@@ -83,6 +83,8 @@ class TransformPrediction(EpochMethod):
     width: Count = 4
     image_size: SidesInQuarters = 32
 
+    resumable = True
+
     @abstractmethod
     def transforms_used(self) -> tuple[Transform, ...]:
         """The transforms that the network tells apart."""
