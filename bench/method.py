@@ -132,7 +132,8 @@ class Method(ABC):
         """Hyperparameters that are no fields of the class, with their defaults, for a spec with the given ones.
 
         For adapters, whose hyperparameters depend on what they adapt; such a class takes them in its own ``__init__``
-        and adds them to ``hyperparameters``. ``dataclasses.MISSING`` stands for a default where there is none.
+        and adds them to ``hyperparameters``. ``dataclasses.MISSING`` stands for a default where there is none; a
+        ``bench.specs.Typed`` is one with the type that values are to have.
         """
         return {}
 

@@ -27,7 +27,7 @@ from typing import Any, Literal
 from bench.errors import BenchError, PluginUnavailable, unknown
 from bench.imports import absolute
 from bench.randomness import derive_seed
-from bench.specs import Spec, Value
+from bench.specs import Spec, Typed, Value
 
 Kind = Literal["method", "dataset", "protocol"]
 
@@ -125,7 +125,7 @@ class Registry:
             ) from error
         fields = {f.name: Field(hints[f.name], _default(f)) for f in dataclasses.fields(cls)}
         further = cls.further_parameters(given or {}) if self.kind == "method" else {}
-        return fields | {key: Field(Any, default) for key, default in further.items()}
+        return fields | {k: Field(*v) if isinstance(v, Typed) else Field(Any, v) for k, v in further.items()}
 
     def _add_folder(self, folder: Path, package: str) -> None:
         for file in sorted(folder.glob("*.py")):

@@ -7,11 +7,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.errors import BenchError
 
 Value = bool | int | float | str | None | tuple[Any, ...]
+
+
+class Typed(NamedTuple):
+    """The default of a parameter that is no field of its class, with the type that values of it are to have."""
+
+    type: Any
+    default: Any
 
 
 @dataclass(frozen=True, eq=False)
