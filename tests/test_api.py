@@ -56,6 +56,7 @@ def test_list_methods_tells_of_each_what_its_file_says(project: Project) -> None
 # bench.run
 
 
+@pytest.mark.slow
 def test_a_run_is_that_of_the_command_which_its_records_name(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(bench.folder)
     ran: list[Results] = []

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from cli import PLUGINS, Bench, rows
 
+pytestmark = pytest.mark.slow
+
 SOUND = '''"""The smallest plugin there is."""
 from bench.method import Method, method
 

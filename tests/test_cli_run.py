@@ -131,6 +131,7 @@ def test_doctor_finds_a_sound_installation(tmp_path: Path, digits_data: Path) ->
     assert "can be written" in checked.stdout
 
 
+@pytest.mark.slow
 def test_scores_depend_neither_on_the_number_of_workers_nor_on_the_order_of_jobs(
     bench: Bench, undisturbed: Bench
 ) -> None:
@@ -182,6 +183,7 @@ def test_a_trace_is_added_to_records_without_one_and_changes_no_score(bench: Ben
     assert "oracle candidate {'gamma': 0.5}: AUROC" in bench("show", key).stdout
 
 
+@pytest.mark.slow
 def test_what_lets_other_images_into_a_score_is_found_recorded_and_marked(bench: Bench) -> None:
     """Declared by ganomaly's option; not by the tests' plugin, whose scores the harness holds against a second call."""
     leaking = "ganomaly(epochs=1,latent=8,score_in_train_mode=True,width=4)"
@@ -200,6 +202,7 @@ def test_what_lets_other_images_into_a_score_is_found_recorded_and_marked(bench:
     assert published == [["test labels, to choose the epoch", "batch statistics of the test images"]]
 
 
+@pytest.mark.slow
 def test_a_plan_expects_what_the_records_tell_and_a_later_one_says_how_right_that_was(bench: Bench) -> None:
     bench.digits("mean_image,gated(pause=0.2)", "0")
     plan = bench("plan", "--suite", "quickstart", "--methods", "mean_image,gated(pause=0.2),knn", "--classes", "0,1,2")
@@ -237,6 +240,7 @@ def test_a_plan_times_a_few_steps_of_what_no_record_tells_and_keeps_nothing(benc
     assert record.provenance["expected_seconds"] > 0
 
 
+@pytest.mark.slow
 def test_the_longest_jobs_start_first(bench: Bench) -> None:
     bench.digits("mean_image,gated(pause=0.2)", "0")
     bench.digits("mean_image,gated(pause=0.2)", "1,2", "--workers", "1")
@@ -248,6 +252,7 @@ def test_the_longest_jobs_start_first(bench: Bench) -> None:
     assert [method for _, method in began] == ["gated", "gated", "mean_image", "mean_image"]
 
 
+@pytest.mark.slow
 def test_what_would_not_end_in_time_is_not_started_and_the_same_command_goes_on(bench: Bench) -> None:
     command = ["mean_image,gated(pause=2)", "0,1"]
     bench.digits(command[0], "0")

@@ -214,6 +214,7 @@ def test_batch_statistics_of_the_test_images_as_the_authors_of_ganomaly_use_them
     ]
 
 
+@pytest.mark.slow
 def test_the_shared_autoencoder_of_version_2_is_found_to_be_scored_with_a_blend(workspace: Workspace) -> None:
     """Its running statistics were those of three kinds of image in one encoder; version 3 takes each kind's own."""
     for spec, found in (("shared_ae(adversary='printed',statistics='blend',alpha=10.0)", 1), ("shared_ae", 0)):

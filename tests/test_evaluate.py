@@ -36,6 +36,7 @@ def digits(project: Project, digits_data: Path) -> dict[str, Any]:
     return {"dataset": "digits", "data": digits_data}
 
 
+@pytest.mark.slow
 def test_it_is_measured_as_a_plugin_that_does_the_same(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(bench.folder)
     bench.digits("mean_image", "8", "--seeds", "3,")

@@ -28,6 +28,7 @@ def fitted(normal: int = 0, n: int = 48, channels: int = 1, seed: int = 0, **par
     return GPND(**{**NARROW, **parameters}).fit(lit(normal, n, 1, channels), FitContext(seed=seed))
 
 
+@pytest.mark.slow
 def test_it_learns_whichever_class_is_normal() -> None:
     """Measured: 1.0 and 1.0; untrained, its reconstructions rank one of the two halves first, whichever is normal."""
 

@@ -50,6 +50,7 @@ def noise(*shape: int) -> Tensor:
 # Learning and scoring
 
 
+@pytest.mark.slow
 def test_it_learns_which_half_is_bright() -> None:
     figures = {
         epochs: [

@@ -48,6 +48,7 @@ def test_gradients_reach_the_images_and_no_weight_of_the_features(drawn_vgg19: s
     assert not any(parameter.requires_grad for parameter in distance.parameters())
 
 
+@pytest.mark.slow
 def test_it_learns_what_an_untrained_copy_does_not_know(drawn_vgg19: str) -> None:
     trained, untrained = [], []
     for normal in (0, 1):

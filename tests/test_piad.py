@@ -36,6 +36,7 @@ def small(drawn_vgg19: str) -> dict[str, Any]:
     return {**SMALL, "weights": drawn_vgg19}
 
 
+@pytest.mark.slow
 def test_it_learns_whichever_half_is_bright_and_an_untrained_copy_does_not(small: dict[str, Any]) -> None:
     def least(epochs: int) -> float:
         return min(

@@ -40,7 +40,9 @@ def test_the_commands_print_what_is_committed(bench: Bench, command: str, file: 
     assert told.stdout == (RESULTS / file).read_text(encoding="utf-8"), "make it anew with results/make.py"
 
 
-@pytest.mark.parametrize("page", ["README.md", "results/README.md", "docs/shared-ae.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/shared-ae.md", pytest.param("results/README.md", marks=pytest.mark.slow)]
+)
 def test_a_page_shows_what_the_records_make(bench: Bench, page: str) -> None:
     text = (RESULTS.parent / page).read_text(encoding="utf-8")
     blocks = re.findall(r"<!-- bench (.*?) -->\n((?:.+\n)*)\n", text)

@@ -87,6 +87,7 @@ def contaminated(digit: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return digits.images[order], (digits.labels[order] != digit).astype(np.uint8)
 
 
+@pytest.mark.slow
 def test_it_finds_the_outliers_among_its_training_images() -> None:
     """The paper's experiment in small.
 

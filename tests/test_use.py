@@ -67,7 +67,7 @@ def model() -> Model:
 # The same scores
 
 
-@pytest.mark.parametrize("spec", [CONTROL, NETWORK])
+@pytest.mark.parametrize("spec", [CONTROL, pytest.param(NETWORK, marks=pytest.mark.slow)])
 def test_it_is_fitted_and_scored_as_by_a_job(spec: str, bench: Bench, tmp_path: Path) -> None:
     bench.digits(spec, "8", "--seeds", "1,")
     (record,) = bench.records()
@@ -84,7 +84,7 @@ def test_it_is_fitted_and_scored_as_by_a_job(spec: str, bench: Bench, tmp_path: 
     assert outcome.arrays["scores"].tobytes() == bench.store.scores(record)["scores"].tobytes()
 
 
-@pytest.mark.parametrize("spec", [CONTROL, NETWORK])
+@pytest.mark.parametrize("spec", [CONTROL, pytest.param(NETWORK, marks=pytest.mark.slow)])
 def test_a_model_scores_alike_to_the_last_bit_in_another_process_and_when_fitted_again(
     spec: str, project: Project
 ) -> None:
@@ -159,6 +159,7 @@ def test_csv_gives_the_same_numbers_back(pictures: Path) -> None:
     assert np.array([row[1] for row in rows], dtype=np.float32).tolist() == scores.tolist()
 
 
+@pytest.mark.slow
 def test_the_commands_fit_and_score_and_name_what_is_broken(bench: Bench, pictures: Path) -> None:
     bench = bench.elsewhere(pictures)
     options = ("--size", "8", "--profile", "cpu", "--device", "cpu")
