@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browsers import chromium
 from cli import METHODS, PLUGINS, Bench
 from projects import Project
 
@@ -55,6 +56,12 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, digits_data: Path) -> 
     (command.folder / "stderr").write_text(ended.stderr)
     assert ended.returncode == 0, ended.stderr
     return command
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    """Headless Chromium."""
+    yield from chromium()
 
 
 @pytest.fixture

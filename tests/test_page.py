@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from browsers import show
 from projects import Project, invoked
 from records import QUICKSTART, make_record, put_quickstart
 
@@ -195,34 +195,6 @@ def test_a_table_as_html_marks_its_cells_and_sorts_published_ones_and_the_mean_a
 # in a browser
 
 
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    """Headless Chromium. Skips where there is none, unless BENCH_REQUIRE_BROWSER=1 makes that a failure."""
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        if os.environ.get("BENCH_REQUIRE_BROWSER") == "1":
-            pytest.fail("BENCH_REQUIRE_BROWSER=1 asks for a browser, but there is no chromium with chromedriver")
-        pytest.skip("there is no chromium with chromedriver")
-    from selenium.webdriver import Chrome, ChromeOptions, ChromeService
-
-    options = ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    chrome = Chrome(options, ChromeService(driver))
-    yield chrome
-    chrome.quit()
-
-
-def _shown(browser: Any, file: Path, width: int, scheme: str = "light") -> None:
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    browser.get(file.as_uri())
-
-
 def _column(browser: Any, number: int) -> list[list[str]]:
     """A column of the first table, body by body."""
     script = """return [...document.querySelector("table.figures").tBodies].map(
@@ -236,7 +208,7 @@ def test_a_browser_shows_it_sorts_it_and_has_nothing_to_complain_of(
 ) -> None:
     page("--figures", "all")
     for width in (1280, 390):
-        _shown(browser, project.root / "report.html", width)
+        show(browser, project.root / "report.html", width)
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width
         sizes = browser.execute_script(
             "return Promise.all([...document.images].map(i => i.decode().then(() => i.naturalWidth)))"
@@ -268,7 +240,7 @@ def test_it_is_dark_where_the_reader_wants_it_dark(page: Callable[..., str], pro
     script = "return getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)"
     brightness = {}
     for scheme in ("light", "dark"):
-        _shown(browser, project.root / "report.html", 1280, scheme)
+        show(browser, project.root / "report.html", 1280, scheme)
         brightness[scheme] = sum(browser.execute_script(script)[:3]) / 3
     assert brightness["light"] > 200
     assert brightness["dark"] < 60

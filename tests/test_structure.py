@@ -27,7 +27,18 @@ FLOORS = (
 )
 """CONTRIBUTING.md's storeys, from the top: a module imports its own and those below."""
 
-ROOMS = ("notes", "selection", "shared", "statistics", "tables", "figures", "narrowing", "request", "page")
+ROOMS = (
+    "notes",
+    "selection",
+    "shared",
+    "statistics",
+    "tables",
+    "figures",
+    "narrowing",
+    "request",
+    "page",
+    "leaderboard",
+)
 """Of the report: each imports those before it."""
 
 

@@ -15,6 +15,7 @@ from bench.cli import (
     compare,
     data,
     figures,
+    leaderboard,
     listing,
     new,
     records,
@@ -46,6 +47,7 @@ app.command("table")(table.table)
 app.command("stats")(stats.stats)
 app.command("figures")(figures.figures)
 app.command("report")(report.report)
+app.command("leaderboard")(leaderboard.leaderboard)
 app.command("verify")(verify.verify)
 app.command("compare")(compare.compare)
 app.command("fit")(use.fit)

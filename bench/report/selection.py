@@ -150,13 +150,28 @@ def select(
     chosen: dict[tuple[str, str, int], Record] = {}
     for record in _best_last(kept, is_current):
         chosen[record.job.label, record.job.normal_class, record.job.seed] = record
-    _require_same_splits(chosen.values())
+    require_same_splits(chosen.values())
     others = sorted(groups.items(), key=str)
     notes += [f"left out: {len(left)} records of {other.describe()}" for other, left in others]
     if stale := sum(not is_current(record) for record in chosen.values()):
         notes.append(f"{stale} of {len(chosen)} records are stale: today's code would make others (bench run does)")
     aside = tuple(Note(note, "") for note in notes)
     return Selection(setting, list(chosen.values()), aside)
+
+
+def require_same_splits(records: Iterable[Record]) -> None:
+    """Raise BenchError where two records of one setting, class and seed were made on different splits."""
+    seen: dict[tuple[str, int], Record] = {}
+    for record in records:
+        if not record.split:
+            continue
+        first = seen.setdefault((record.job.normal_class, record.job.seed), record)
+        if first.split["fingerprint"] != record.split["fingerprint"]:
+            raise BenchError(
+                f"records {first.job.key[:12]} and {record.job.key[:12]} ({record.job.dataset}, class "
+                f"{record.job.normal_class}, seed {record.job.seed}) were made on different splits "
+                "and cannot stand in one table; repeat one of them with bench run --rerun all"
+            )
 
 
 def renamed(records: Iterable[Record], names: Mapping[str, str]) -> list[Record]:
@@ -215,20 +230,6 @@ def _newest_spec(records: Sequence[Record], is_current: Callable[[Record], bool]
     kept = [record for record in records if record.job.spec == newest[record.job.label]]
     dropped = Counter(record.job.label for record in records if record.job.spec != newest[record.job.label])
     return kept, [f"left out: {n} records of {label} with other settings than today's" for label, n in dropped.items()]
-
-
-def _require_same_splits(records: Iterable[Record]) -> None:
-    seen: dict[tuple[str, int], Record] = {}
-    for record in records:
-        if not record.split:
-            continue
-        first = seen.setdefault((record.job.normal_class, record.job.seed), record)
-        if first.split["fingerprint"] != record.split["fingerprint"]:
-            raise BenchError(
-                f"records {first.job.key[:12]} and {record.job.key[:12]} ({record.job.dataset}, class "
-                f"{record.job.normal_class}, seed {record.job.seed}) were made on different splits "
-                "and cannot stand in one table; repeat one of them with bench run --rerun all"
-            )
 
 
 def _renamed(record: Record, name: str) -> Record:
