@@ -241,7 +241,7 @@ def test_several_metrics_stand_side_by_side_and_each_kind_has_a_table(found: Out
     assert whole.marked("elsewhere") == "elsewhere ‡"
     assert whole.marked("f1_max") == "f1_max †"
     notes = "\n".join(whole.notes)
-    assert "‡ elsewhere does not score by its map" in notes
+    assert "‡ elsewhere does not score by the mean of its map" in notes
     assert "† f1_max: at the threshold that is best by the test labels" in notes
     better = {name: whole.cells[name]["fpr_at_95_tpr"].mean for name in whole.rows}
     best = [name for name in whole.rows if whole.place(name, "fpr_at_95_tpr") == 1]

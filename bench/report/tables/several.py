@@ -19,7 +19,7 @@ METRICS = (*HIGHER_IS_BETTER, SECONDS)
 OF_MAPS = frozenset({"pixel_auroc", "pixel_average_precision", "aupro_30", "aupro_05", "aupimo"})
 """Metrics of score maps."""
 SCORED_BY = 0.9
-"""The least rank correlation of images' scores with the means of their maps at which the map passes for what scores."""
+"""The least rank correlation of images' scores with the means of their maps at which that passes for what scores."""
 
 Figure = Callable[[Record], float | None]
 
@@ -51,14 +51,14 @@ def metric_tables(
 
 
 def map_notes(records: Iterable[Record], metrics: Iterable[str]) -> dict[str, Note]:
-    """By label, a note on methods whose maps are not what scores, where a metric is of maps."""
+    """By label, a note on methods that score by other things than the mean of their map, where a metric is of maps."""
     if not OF_MAPS & set(metrics):
         return {}
     least: dict[str, float] = {}
     for record in records:
         if (agreement := record.maps.get("agreement")) is not None:
             least[record.job.label] = min(agreement, least.get(record.job.label, 1.0))
-    told = "{} does not score by its map: the rank correlation of scores with mean maps is {:.2f}"
+    told = "{} does not score by the mean of its map: their rank correlation is {:.2f}"
     return {
         label: Note(
             f"‡ {told.format(label, agreement)}".replace("-", "−"),
