@@ -100,6 +100,7 @@ class Plugins(Model):
     methods: list[str] = []
     datasets: list[str] = []
     protocols: list[str] = []
+    criteria: list[str] = []
 
 
 class Config(Model):

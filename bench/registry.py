@@ -1,8 +1,8 @@
 """Discovery of plugins. Looking around reads files but imports none of them; only ``load`` imports.
 
-Three sources: the files in ``methods/``, ``datasets/`` and ``bench/protocols/`` of the project, entry points of
-installed packages (groups ``bench.methods``, ``bench.datasets`` and ``bench.protocols``), and extra folders that
-bench.toml names.
+Three sources: the files in ``methods/``, ``datasets/``, ``bench/protocols/`` and ``bench/criteria/`` of the project,
+entry points of installed packages (groups ``bench.methods``, ``bench.datasets``, ``bench.protocols`` and
+``bench.criteria``), and extra folders that bench.toml names.
 One of these may hold the kept copy of a plugin (see ``bench.sources``), which goes before others of its name.
 """
 
@@ -22,14 +22,16 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from bench.errors import BenchError, PluginUnavailable, unknown
 from bench.imports import absolute
 from bench.randomness import derive_seed
 from bench.specs import Spec, Typed, Value
 
-Kind = Literal["method", "dataset", "protocol"]
+Kind = Literal["method", "dataset", "protocol", "criterion"]
+PLURALS: Mapping[Kind, str] = {kind: f"{kind}s" for kind in get_args(Kind)} | {"criterion": "criteria"}
+"""What several are called: in packages, in groups of entry points, in bench.toml and in ``bench list``."""
 
 EXTRA = "bench_extra_"
 """Start of the package names that the folders named in bench.toml are imported under."""
@@ -59,16 +61,17 @@ class Registry:
     def __init__(self, kind: Kind, folders: Sequence[Path] = ()) -> None:
         self.kind = kind
         self.plugins: dict[str, Plugin] = {}
-        for folder in package_folders(f"bench.{kind}s"):
-            self._add_folder(folder, f"bench.{kind}s")
+        package = f"bench.{PLURALS[kind]}"
+        for folder in package_folders(package):
+            self._add_folder(folder, package)
             for family in sorted(file.parent for file in folder.glob("*/__init__.py")):
-                self._add_folder(family, f"bench.{kind}s.{family.name}")
+                self._add_folder(family, f"{package}.{family.name}")
         for folder in folders:
             if not folder.is_dir():
-                raise BenchError(f"plugin folder {folder} does not exist (bench.toml: plugins.{kind}s)")
+                raise BenchError(f"plugin folder {folder} does not exist (bench.toml: plugins.{PLURALS[kind]})")
             if not (folder / KEPT).is_file():
                 self._add_folder(folder, _extra_package(kind, folder))
-        for point in entry_points(group=f"bench.{kind}s"):
+        for point in entry_points(group=package):
             self._add(_from_entry_point(kind, point))
         for copy in (kept_plugin(folder) for folder in folders if (folder / KEPT).is_file()):
             self.plugins |= {copy.name: copy} if copy.kind == kind else {}
@@ -79,7 +82,7 @@ class Registry:
     def find(self, name: str) -> Plugin:
         """The plugin of that name. Raises BenchError with the nearest names where there is none."""
         if name not in self.plugins:
-            raise unknown(self.kind, name, self.plugins, f"bench list {self.kind}s shows all")
+            raise unknown(self.kind, name, self.plugins, f"bench list {PLURALS[self.kind]} shows all")
         return self.plugins[name]
 
     def load(self, name: str) -> type[Any]:
@@ -136,7 +139,8 @@ class Registry:
         other = self.plugins.get(plugin.name)
         if other is not None:
             raise BenchError(
-                f"two {self.kind}s are called {plugin.name!r}:\n  {other.source}\n  {plugin.source}\nrename one of them"
+                f"two {PLURALS[self.kind]} are called {plugin.name!r}:\n  {other.source}\n  {plugin.source}\n"
+                "rename one of them"
             )
         self.plugins[plugin.name] = plugin
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from bench.config import Config, Plugins, data_folder, load_config
+from bench.criterion import Criterion, open_criterion
 from bench.dataset import Dataset, PreparedDataset
 from bench.errors import PluginUnavailable, unknown
 from bench.prepared import prepare
@@ -25,6 +26,7 @@ class Workspace:
     methods: Registry
     datasets: Registry
     protocols: Registry
+    criteria: Registry
     _prepared: dict[str, PreparedDataset] = field(default_factory=dict)
 
     def dataset(self, spec: Spec) -> PreparedDataset:
@@ -51,6 +53,10 @@ class Workspace:
         """The protocol of a spec. Raises BenchError with the nearest names where there is none."""
         return open_protocol(text, self.protocols)
 
+    def criterion(self, text: str) -> Criterion:
+        """The criterion of a spec. Raises BenchError with the nearest names where there is none."""
+        return open_criterion(text, self.criteria)
+
     def with_plugins(self, methods: Sequence[Path] = (), datasets: Sequence[Path] = ()) -> Workspace:
         """The workspace with further folders of plugins. A kept copy goes before what else has its name."""
         named = self.config.plugins
@@ -58,6 +64,7 @@ class Workspace:
             methods=[*named.methods, *map(str, methods)],
             datasets=[*named.datasets, *map(str, datasets)],
             protocols=named.protocols,
+            criteria=named.criteria,
         )
         config = self.config.model_copy(update={"plugins": plugins})
         return Workspace(config, self.data, self.results, *_registries(config))
@@ -77,13 +84,14 @@ def open_workspace(config_file: Path | None = None, data: Path | None = None, re
     return workspace
 
 
-def _registries(config: Config) -> tuple[Registry, Registry, Registry]:
-    """Of methods, of datasets and of protocols."""
+def _registries(config: Config) -> tuple[Registry, Registry, Registry, Registry]:
+    """Of methods, of datasets, of protocols and of criteria."""
     named = config.plugins
     return (
         Registry("method", list(map(Path, named.methods))),
         Registry("dataset", list(map(Path, named.datasets))),
         Registry("protocol", list(map(Path, named.protocols))),
+        Registry("criterion", list(map(Path, named.criteria))),
     )
 
 

@@ -22,7 +22,15 @@ FLOORS = (
     ("bench.cli", "bench.api", "bench.__main__"),
     ("bench.execution", "bench.report", "bench.testing"),
     ("bench.workspace", "bench.jobs", "bench.config", "bench.store", "bench.archive"),
-    ("bench.protocols", "bench.protocol", "bench.registry", "bench.metrics", "bench.fingerprint"),
+    (
+        "bench.protocols",
+        "bench.protocol",
+        "bench.criteria",
+        "bench.criterion",
+        "bench.registry",
+        "bench.metrics",
+        "bench.fingerprint",
+    ),
     ("bench.method", "bench.dataset"),
 )
 """CONTRIBUTING.md's storeys, from the top: a module imports its own and those below."""

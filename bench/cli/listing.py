@@ -17,15 +17,21 @@ if TYPE_CHECKING:
     from bench.registry import Kind
 
 
-Listed = Literal["methods", "datasets", "protocols", "suites", "profiles", "tables"]
+Listed = Literal["methods", "datasets", "protocols", "criteria", "suites", "profiles", "tables"]
 
-KINDS: dict[str, Kind] = {"methods": "method", "datasets": "dataset", "protocols": "protocol"}
+KINDS: dict[str, Kind] = {
+    "methods": "method",
+    "datasets": "dataset",
+    "protocols": "protocol",
+    "criteria": "criterion",
+}
 """Of what is listed, the plugins."""
 
 SUMMARIES: dict[Listed, str] = {
     "methods": "detectors, for --methods; bench list methods NAME: the parameters of one",
     "datasets": "labelled images, for --dataset; bench list datasets NAME: the parameters of one",
     "protocols": "ways to split a dataset into training and test images, for --protocol",
+    "criteria": "figures that compare detectors without a label, for --by",
     "suites": "named grids of jobs, for --suite",
     "profiles": "sets of parameters, for --profile",
     "tables": "what bench table prints beside suites and datasets",

@@ -1,0 +1,1 @@
+"""Criteria, one file each; what they have in common is in ``bench.criterion``."""
