@@ -17,9 +17,10 @@ from bench.corruption import parse_corruption
 from bench.dataset import PreparedDataset
 from bench.errors import BenchError, DataMissing, PluginUnavailable, unknown
 from bench.fingerprint import source_fingerprint
-from bench.protocol import AND, Protocol
+from bench.protocol import AND, Protocol, Split
 from bench.randomness import derive_seed
 from bench.specs import Spec, Value, parse_spec, parse_specs, parse_value
+from bench.tuning import parse_tuning
 from bench.workspace import Workspace
 
 V = TypeVar("V")
@@ -57,6 +58,9 @@ class Job:
     """Share of the training images that are anomalies."""
     corruption: str = ""
     """What is done to the test images, as ``jpeg(severity=3)``; empty: nothing."""
+    tuning: str = ""
+    """How the training images are divided to compare settings on them, as ``held_out(repeat=1,share=0.2)``; empty: the
+    job is tested. Such a job sees no test image and has no AUROC."""
 
     @functools.cached_property
     def key(self) -> str:
@@ -78,7 +82,9 @@ class Job:
     def fit_seed(self) -> int:
         """The seed of the method's randomness: the same for every setting of it, another for each class and seed."""
         dataset, _, _ = self.dataset.partition("(")
-        seed = derive_seed("fit", self.method, dataset, self.protocol, self.normal_class, self.seed)
+        repeat = parse_tuning(self.tuning).repeat if self.tuning else 0
+        further = (repeat,) if repeat else ()
+        seed = derive_seed("fit", self.method, dataset, self.protocol, self.normal_class, self.seed, *further)
         return seed if self.schema == 1 else seed % 2**32
 
     @property
@@ -86,10 +92,22 @@ class Job:
         """The job in a few words, for progress and errors."""
         contaminated = f", contamination {self.contamination:g}" if self.contamination else ""
         corrupted = f", {self.corruption}" if self.corruption else ""
-        return f"{self.label} on {self.dataset}, class {self.normal_class}, seed {self.seed}{contaminated}{corrupted}"
+        tuned = f", {self.tuning}" if self.tuning else ""
+        conditions = contaminated + corrupted + tuned
+        return f"{self.label} on {self.dataset}, class {self.normal_class}, seed {self.seed}{conditions}"
+
+    def split(self, dataset: PreparedDataset, protocol: Protocol) -> Split:
+        """Which images train and which test; of a job that compares settings, training images both.
+
+        Raises BenchError where the dataset does not allow it.
+        """
+        asked = (dataset, self.normal_class, self.seed, self.max_train, self.contamination)
+        if not self.tuning:
+            return protocol.split(*asked)
+        return parse_tuning(self.tuning).split(protocol.training(*asked), dataset.name)
 
 
-_CONDITIONS = ("contamination", "corruption")
+_CONDITIONS = ("contamination", "corruption", "tuning")
 """Fields that count where they are set: keys of jobs without them are as they were before these fields."""
 _KEY_FIELDS = tuple(field.name for field in dataclasses.fields(Job) if field.name not in ("label", *_CONDITIONS))
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -71,6 +71,16 @@ def pixels(image: Image, height: int, width: int, channels: int = 3) -> NDArray[
     return np.asarray(resized) if channels == 3 else np.asarray(resized.convert("L"))[..., None]
 
 
+def brought_to(images: NDArray[np.uint8], height: int, width: int, channels: int) -> NDArray[np.uint8]:
+    """Images (n, h, w, 1 or 3) as uint8 (n, height, width, channels), each as ``pixels`` makes it of a picture."""
+    from PIL import Image
+
+    if images.shape[1:] == (height, width, channels):
+        return images
+    coloured = (Image.fromarray(each[..., 0] if each.shape[2] == 1 else each).convert("RGB") for each in images)
+    return np.stack([pixels(each, height, width, channels) for each in coloured])
+
+
 def without_idle_channels(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """RGB images (n, height, width, 3) with one channel where all of them are grey, else as they are."""
     grey = all(np.array_equal(images[..., 0], images[..., channel]) for channel in (1, 2))

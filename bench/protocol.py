@@ -166,12 +166,7 @@ class Protocol(ABC):
         ``contamination`` replaces that share of the training images by anomalies that do not test: a larger share
         replaces those that a smaller one does, and further ones.
         """
-        normal = np.isin(dataset.labels, sorted(self.normal_labels(dataset, normal_class)))
-        drawn = seed if self.seeded else 0
-        generator = np.random.default_rng(derive_seed("split", dataset.name, self.spec, normal_class, drawn))
-        train, test = self.divide(dataset, normal, generator)
-        if max_train is not None and len(train) > max_train:
-            train = np.sort(generator.choice(train, max_train, replace=False))
+        normal, train, test = self._divided(dataset, normal_class, seed, max_train)
         labels = (~normal[test]).astype(np.uint8)
         if not len(train) or labels.all() or not labels.any():
             raise BenchError(
@@ -179,10 +174,38 @@ class Protocol(ABC):
                 f"{int(labels.sum())} anomalous test images for class {normal_class!r} of {dataset.spec}; each must "
                 "be at least 1"
             )
-        if contamination:
-            drawing = np.random.default_rng(derive_seed("contamination", dataset.name, self.spec, normal_class, seed))
-            train = self._contaminated(dataset, normal, train, test, contamination, drawing)
+        train = self._contaminated(dataset, normal, train, test, contamination, (normal_class, seed))
         return Split(train.astype(np.int64), test.astype(np.int64), labels)
+
+    def training(
+        self,
+        dataset: PreparedDataset,
+        normal_class: str,
+        seed: int,
+        max_train: int | None = None,
+        contamination: float = 0.0,
+    ) -> Indices:
+        """The images (n,) that train, as in ``split``, for who must not know which images test; there need be none.
+
+        Raises BenchError where the dataset does not allow it, or no image trains.
+        """
+        normal, train, test = self._divided(dataset, normal_class, seed, max_train)
+        if not len(train):
+            raise BenchError(f"{self.spec} leaves no training image for class {normal_class!r} of {dataset.spec}")
+        train = self._contaminated(dataset, normal, train, test, contamination, (normal_class, seed))
+        return train.astype(np.int64)
+
+    def _divided(
+        self, dataset: PreparedDataset, normal_class: str, seed: int, max_train: int | None
+    ) -> tuple[Mask, Indices, Indices]:
+        """The normal images (n,) of the dataset, and which images train and test, before any contamination."""
+        normal = np.isin(dataset.labels, sorted(self.normal_labels(dataset, normal_class)))
+        drawn = seed if self.seeded else 0
+        generator = np.random.default_rng(derive_seed("split", dataset.name, self.spec, normal_class, drawn))
+        train, test = self.divide(dataset, normal, generator)
+        if max_train is not None and len(train) > max_train:
+            train = np.sort(generator.choice(train, max_train, replace=False))
+        return normal, train, test
 
     def _contaminated(
         self,
@@ -191,8 +214,11 @@ class Protocol(ABC):
         train: Indices,
         test: Indices,
         share: float,
-        generator: np.random.Generator,
+        names: tuple[str, int],
     ) -> Indices:
+        if not share:
+            return train
+        generator = np.random.default_rng(derive_seed("contamination", dataset.name, self.spec, *names))
         free = self.concerned(dataset, normal) & ~normal
         free[test] = False
         if dataset.is_test is not None and self.needs_official_split:

@@ -64,6 +64,12 @@ class Record:
     masks also ``f1_max``, and those of ``bench.localisation`` where the method has score maps."""
     by_kind: dict[str, dict[str, float]] = field(default_factory=dict)
     """By kind of anomaly, where there are several, the metrics of its test images and all normal ones."""
+    criteria: dict[str, float] = field(default_factory=dict)
+    """Of a job that compares settings, in place of metrics: by the spec of a criterion, its figure of the detector."""
+    choices: list[dict[str, Any]] = field(default_factory=list)
+    """Where its setting was chosen without labels, each choice that came to it (``bench.choice``): ``of`` which spec,
+    ``by`` which criterion and whether its ``better`` figures are lower or higher, ``among`` which settings with the
+    figures of their fits, and how the training images were divided (``tuning``)."""
     maps: dict[str, Any] = field(default_factory=dict)
     """Of score maps that were measured: their ``height`` and ``width``; whether they are the ``residual`` that the
     harness takes; ``agreement``, Spearman's correlation of the images' scores with the means of their maps; ``blur``,
@@ -141,6 +147,7 @@ class Record:
     def to_json(self) -> str:
         """The record as JSON text. Raises ValueError for figures that JSON cannot hold."""
         facts = {name: value for name, value in dataclasses.asdict(self).items() if value or name not in _LATER}
+        facts["job"] = {name: value for name, value in facts["job"].items() if value or name not in _LATER}
         written = {"schema": facts["job"].pop("schema"), "key": self.job.key, **facts}
         text = json.dumps(written, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         # bytes of no encoding, as names of files may hold, come as lone surrogates, which UTF-8 has no room for
@@ -164,7 +171,8 @@ class Record:
         record = cls(**{**facts, "job": dataclasses.replace(job, schema=schema)})
         if record.job.key != key:
             raise ValueError(f"its key {key!r} does not follow from its job")
-        if record.status == "done" and not ("auroc" in record.metrics and "fingerprint" in record.split):
+        has_figures = bool(record.job.tuning) or "auroc" in record.metrics
+        if record.status == "done" and not (has_figures and "fingerprint" in record.split):
             raise ValueError("not a record: it is done, but has no figures or no split")
         return record
 
@@ -228,6 +236,15 @@ class _Candidate(TypedDict):
 
 
 @_open
+class _Choice(TypedDict):
+    of: str
+    by: str
+    better: Literal["lower", "higher"]
+    among: dict[str, list[FiniteFloat]]
+    tuning: str
+
+
+@_open
 class _Failure(TypedDict, total=False):
     status: str
     type: str
@@ -264,6 +281,8 @@ class _File(TypedDict, total=False):
     split: _Split
     metrics: dict[str, FiniteFloat]
     by_kind: dict[str, dict[str, FiniteFloat]]
+    criteria: dict[str, FiniteFloat]
+    choices: list[_Choice]
     maps: _Maps
     cost: _Cost
     parameters: dict[str, Any]
@@ -282,8 +301,8 @@ def _file() -> TypeAdapter[_File]:
     return TypeAdapter(_File)
 
 
-_LATER = ("by_kind", "maps")
-"""Fields that came after records were first written; one without them is written as it was then."""
+_LATER = ("by_kind", "maps", "criteria", "choices", "tuning")
+"""Fields, of the job too, that came after records were first written; one without them is written as it was then."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPED_SURROGATE = re.compile(rb"(?<!\\)(\\u[dD][89a-fA-F])")

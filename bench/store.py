@@ -40,6 +40,10 @@ CHECKPOINTS = "checkpoints"
 """The folder, in a results folder, of trainings that are under way or were cut off: a file a job, named by its key."""
 
 
+TUNING = "tuning"
+"""The folder, in a results folder, of the jobs that compare settings before one is tested: itself a results folder."""
+
+
 class _Found(NamedTuple):
     """A record as it lies: loose, or within an archive."""
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError, DataMissing, warn
 from bench.method import Images, require_images
-from bench.pictures import SUFFIXES, is_picture, picture, pixels, without_idle_channels
+from bench.pictures import SUFFIXES, brought_to, is_picture, picture, pixels, without_idle_channels
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,8 @@ def pictures(folder: Path, shape: Shape) -> Pictures:
 
 def in_shape(images: Images, shape: Shape) -> Images:
     """Images as uint8 arrays, brought to a shape as pictures are. Raises BenchError for what are no images."""
-    from PIL import Image
-
     require_images(images)
-    channels = shape.channels or images.shape[3]
-    if images.shape[1:] == (shape.height, shape.width, channels):
-        return images
-    coloured = (Image.fromarray(each[..., 0] if each.shape[2] == 1 else each).convert("RGB") for each in images)
-    return np.stack([pixels(each, shape.height, shape.width, channels) for each in coloured])
+    return brought_to(images, shape.height, shape.width, shape.channels or images.shape[3])
 
 
 def _read(files: Sequence[Path], shape: Shape) -> Pictures:

@@ -25,6 +25,7 @@ from bench.cli import (
     stats,
     status,
     table,
+    tune,
     use,
     verify,
 )
@@ -50,6 +51,7 @@ app.command("report")(report.report)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("verify")(verify.verify)
 app.command("compare")(compare.compare)
+app.command("tune")(tune.tune)
 app.command("fit")(use.fit)
 app.command("score")(use.score)
 app.command("status")(status.status)

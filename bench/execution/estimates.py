@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import heapq
 import statistics
 import threading
@@ -95,10 +96,11 @@ class Estimates:
         parameters = self.parameters(job)
         if parameters is None:
             return Work(0.0, 0.0)
-        place = (job.dataset, job.protocol, job.normal_class, job.max_train)
+        place = (job.dataset, job.protocol, job.normal_class, job.max_train, job.tuning)
         if place not in self._images:
             dataset = self._workspace.dataset(parse_spec(job.dataset))
-            split = self._workspace.protocol(job.protocol).split(dataset, job.normal_class, 0, job.max_train)
+            alike = dataclasses.replace(job, seed=0, contamination=0.0)
+            split = alike.split(dataset, self._workspace.protocol(job.protocol))
             self._images[place] = len(split.train), len(split.test)
         train, test = self._images[place]
         return Work(_shown(parameters, train), test)

@@ -21,6 +21,7 @@ from bench.dataset import PreparedDataset
 from bench.errors import BenchError
 from bench.execution.detector import Clock, Diverged, built, checked, fitted, noted, precision_named, scores_of
 from bench.execution.fits import Fit, Fits
+from bench.execution.judgement import CODE, judged
 from bench.execution.mapping import findings
 from bench.execution.messages import Outcome, Task
 from bench.execution.resuming import Checkpoint
@@ -116,7 +117,7 @@ def measured_with(
     """
     job, precision = task.job, precision_named(task.job.precision)
     protocol = _protocol(job.protocol, tuple(task.protocol_folders))
-    split = protocol.split(dataset, job.normal_class, job.seed, job.max_train, job.contamination)
+    split = job.split(dataset, protocol)
     test = dataset.images[split.test]
     if job.corruption:
         test = parse_corruption(job.corruption)(test, split.test_labels, split.test, dataset.name)
@@ -149,6 +150,34 @@ def measured_with(
         scores = scores_of(detector, test)
         score_seconds = clock.lap()
         memory = {name: max(held, fit.memory.get(name, 0)) for name, held in device.peak(task.device).items()}
+        cost = {
+            "fit_seconds": fit.progress.seconds,
+            "score_seconds": score_seconds,
+            "images_per_second": len(test) / max(score_seconds, 1e-9),
+            "parameters": _parameter_count(detector),
+            **({"steps": fit.progress.steps} if fit.progress.steps else {}),
+            **memory,
+        }
+        provenance = {
+            **accelerator(task.device),
+            **({"cuda_graph": fit.progress.captured} if _is_on_gpu(task) else {}),
+            **({"resumed": fit.progress.resumed} if fit.progress.resumed else {}),
+            **({FITTED_FOR: fit.key} if shared else {}),
+        }
+        arrays = {"scores": scores, "labels": split.test_labels, "indices": split.test}
+        if job.tuning:
+            judgement = judged(detector, dataset, split, task, (epoch["losses"] for epoch in epochs))
+            return Outcome(
+                status="done",
+                split=_split_facts(split, job, dataset, protocol),
+                criteria=judgement.figures,
+                cost=cost,
+                parameters=detector.hyperparameters(),
+                epochs=epochs,
+                ledger={"used": list(detector.used()), "published": list(detector.published_used)},
+                provenance={**provenance, CODE: judgement.code},
+                arrays=arrays,
+            )
         candidates = _oracle_candidates(detector, test, split.test_labels) if task.trace else []
         if task.trace and epochs:
             by_lot = np.random.default_rng(derive_seed(seed, "batches")).permutation(len(test))
@@ -162,33 +191,14 @@ def measured_with(
         metrics={**measured(split.test_labels, scores), **located.metrics},
         by_kind=located.by_kind,
         maps=located.facts,
-        cost={
-            "fit_seconds": fit.progress.seconds,
-            "score_seconds": score_seconds,
-            "images_per_second": len(test) / max(score_seconds, 1e-9),
-            "parameters": _parameter_count(detector),
-            **({"steps": fit.progress.steps} if fit.progress.steps else {}),
-            **located.cost,
-            **memory,
-        },
+        cost={**cost, **located.cost},
         parameters=detector.hyperparameters(),
         epochs=epochs,
         traced=task.trace,
         oracle_candidates=candidates,
         ledger={"used": used, "published": list(detector.published_used)},
-        provenance={
-            **accelerator(task.device),
-            **({"cuda_graph": fit.progress.captured} if _is_on_gpu(task) else {}),
-            **({"resumed": fit.progress.resumed} if fit.progress.resumed else {}),
-            **({FITTED_FOR: fit.key} if shared else {}),
-        },
-        arrays={
-            "scores": scores,
-            "labels": split.test_labels,
-            "indices": split.test,
-            **reconstructions,
-            **located.arrays,
-        },
+        provenance=provenance,
+        arrays={**arrays, **reconstructions, **located.arrays},
         every_map=located.every,
     )
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,13 @@ from numpy.typing import NDArray
 from bench.jobs import Job
 from bench.method import Epoch
 from bench.record import Arrays, Status
+
+
+class Source(NamedTuple):
+    """Where a data set's prepared arrays lie, and the height and width that images of several sizes are brought to."""
+
+    folder: Path
+    size: int | None
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,11 @@ class Task:
     """Height and width that images of several sizes are brought to."""
     keep_maps: bool = False
     """Whether the maps of all test images are kept, not only of a few."""
+    criteria: Sequence[str] = ()
+    """Specs of those that a job which compares settings has figures of."""
+    criterion_folders: Sequence[str] = ()
+    others: Mapping[str, Source] = field(default_factory=dict)
+    """By spec, the other data sets whose images these criteria take."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +101,7 @@ class Outcome:
     split: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     by_kind: dict[str, dict[str, float]] = field(default_factory=dict)
+    criteria: dict[str, float] = field(default_factory=dict)
     maps: dict[str, Any] = field(default_factory=dict)
     cost: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)

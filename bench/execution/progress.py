@@ -182,7 +182,8 @@ class Progress(Observer):
         start = f"[{self._board.done:{width}}/{self._board.total}] {record.status:8} {record.job.title}"
         if record.status != "done":
             return f"{start}: {record.reason}"
-        return f"{start}  AUROC {record.metrics['auroc']:.3f}  {record.seconds:.1f} s"
+        figure = f"AUROC {record.metrics['auroc']:.3f}  " if record.metrics else ""
+        return f"{start}  {figure}{record.seconds:.1f} s"
 
     def _render(self) -> RenderableType:
         with self._lock:

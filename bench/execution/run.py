@@ -11,13 +11,15 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from bench.dataset import PreparedDataset
-from bench.errors import BenchError, PluginUnavailable, RecordUnreadable
+from bench.errors import PluginUnavailable, RecordUnreadable
 from bench.execution.claims import Claims
-from bench.execution.estimates import EXPECTED, Accuracy, Estimates, GpuNeeds, accuracy, gpu_growth
+from bench.execution.estimates import EXPECTED, Accuracy, Estimates, GpuNeeds, accuracy
 from bench.execution.executor import Admission, Executor
+from bench.execution.judgement import sources_of
+from bench.execution.limits import limits_of
 from bench.execution.messages import Outcome, Task
 from bench.execution.observers import Observer
 from bench.jobs import Job
@@ -233,6 +235,8 @@ class Options:
     checkpoint: float | None = None
     """Minutes between two checkpoints of a training; None: bench.toml's, 0: none."""
     keep_maps: bool = False
+    criteria: Sequence[str] = ()
+    """Specs of those that jobs which compare settings have figures of."""
 
 
 def repeated(planned: Plan) -> str:
@@ -270,9 +274,13 @@ def _tasks(
     planned: Plan, prepared: Mapping[str, PreparedDataset], workspace: Workspace, options: Options
 ) -> list[Task]:
     sources = _kept_sources(planned, workspace)
+    others = sources_of(options.criteria, workspace)
     minutes = workspace.config.checkpoint if options.checkpoint is None else options.checkpoint
     jobs_of = Counter(job.fit_key for job in planned.pending)
-    limits = {spec: _limits(spec, workspace, options) for spec in dict.fromkeys(job.spec for job in planned.pending)}
+    limits = {
+        spec: limits_of(spec, workspace, options.timeout, options.memory)
+        for spec in dict.fromkeys(job.spec for job in planned.pending)
+    }
     return [
         Task(
             job=job,
@@ -285,6 +293,9 @@ def _tasks(
             trace=options.trace,
             shares_fit=jobs_of[job.fit_key] > 1 and not options.trace,
             keep_maps=options.keep_maps,
+            criteria=options.criteria,
+            criterion_folders=workspace.config.plugins.criteria,
+            others=others,
             timeout=limits[job.spec].timeout,
             memory=limits[job.spec].memory,
             gpu_memory=limits[job.spec].gpu_memory,
@@ -320,33 +331,6 @@ def _device_of(job: Job, workspace: Workspace, device: str) -> str:
     return "cpu" if method.needs_no_gpu(spec.parameters) else device
 
 
-class _Limits(NamedTuple):
-    """Seconds and bytes that a job may take, and bytes of a GPU that it is said to need."""
-
-    timeout: float
-    memory: float
-    gpu_memory: float | None
-
-
-def _limits(text: str, workspace: Workspace, options: Options) -> _Limits:
-    """From the command line, else from the method, else from bench.toml."""
-    spec = parse_spec(text)
-    growth = 1.0
-    try:
-        declared: type[Method] | None = workspace.methods.load(spec.name)
-        growth = gpu_growth(spec, workspace.methods)
-    except BenchError:  # the job will say so itself
-        declared = None
-    timeouts = (options.timeout, declared.timeout if declared else None, workspace.config.timeout)
-    gigabytes = (options.memory, declared.memory if declared else None, workspace.config.memory)
-    on_gpu = declared.gpu_memory if declared else None
-    return _Limits(
-        timeout=next(each for each in timeouts if each is not None),
-        memory=next((1e9 * each for each in gigabytes if each is not None), math.inf),
-        gpu_memory=1e9 * on_gpu * growth if on_gpu is not None else None,
-    )
-
-
 def _record(task: Task, outcome: Outcome, attempts: list[dict[str, Any]], began: str, planned: Plan) -> Record:
     return Record(
         job=task.job,
@@ -354,6 +338,7 @@ def _record(task: Task, outcome: Outcome, attempts: list[dict[str, Any]], began:
         split=outcome.split,
         metrics=outcome.metrics,
         by_kind=outcome.by_kind,
+        criteria=outcome.criteria,
         maps=outcome.maps,
         cost=outcome.cost,
         parameters=outcome.parameters,

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from bench.choice import under_every_label
 from bench.dataset import PreparedDataset
 from bench.errors import BenchError, RecordUnreadable, warn
 from bench.fingerprint import source_fingerprint
@@ -45,14 +46,17 @@ def results_of(record: Record, workspace: Workspace) -> Path:
 
 
 def read_records(workspace: Workspace) -> list[Record]:
-    """The records in the results folder, else those of the reference run; what cannot be read is named on stderr."""
+    """The records in the results folder, else those of the reference run; what cannot be read is named on stderr.
+
+    Without those of jobs that compare settings; one whose setting was chosen is there under the label of each choice.
+    """
     records, unreadable = Store(workspace.results).records()
     for error in unreadable:
         warn(error)
     if records or unreadable or not _falls_back(workspace):
-        return records
+        return under_every_label(records)
     echo(f"no runs of your own in {workspace.results}; showing the reference run, {REFERENCE}", err=True)
-    return Store(REFERENCE).records()[0]
+    return under_every_label(Store(REFERENCE).records()[0])
 
 
 def _falls_back(workspace: Workspace) -> bool:

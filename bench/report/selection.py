@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from bench.choice import tuned
 from bench.errors import BenchError
 from bench.record import Record
 from bench.report.notes import Note
@@ -28,6 +29,7 @@ class Setting(NamedTuple):
     precision: str
     contamination: float = 0.0
     corruption: str = ""
+    tuning: str = ""
 
     @property
     def without_conditions(self) -> Setting:
@@ -43,6 +45,7 @@ class Setting(NamedTuple):
             anomalies: self.contamination > 0,
             self.precision: self.precision != "fp32",
             f"test images with {self.corruption}": bool(self.corruption),
+            f"training images alone, {self.tuning}": bool(self.tuning),
         }
         return cap + [text for text, unusual in told.items() if unusual]
 
@@ -127,6 +130,7 @@ def setting_of(record: Record) -> Setting:
         job.precision,
         job.contamination,
         job.corruption,
+        job.tuning,
     )
 
 
@@ -226,10 +230,16 @@ def _best_last(records: Iterable[Record], is_current: Callable[[Record], bool]) 
 def _newest_spec(records: Sequence[Record], is_current: Callable[[Record], bool]) -> tuple[list[Record], list[str]]:
     newest: dict[str, str] = {}
     for record in _best_last(records, is_current):
-        newest[record.job.label] = record.job.spec
-    kept = [record for record in records if record.job.spec == newest[record.job.label]]
-    dropped = Counter(record.job.label for record in records if record.job.spec != newest[record.job.label])
+        newest[record.job.label] = _settings(record)
+    kept = [record for record in records if _settings(record) == newest[record.job.label]]
+    dropped = Counter(record.job.label for record in records if _settings(record) != newest[record.job.label])
     return kept, [f"left out: {n} records of {label} with other settings than today's" for label, n in dropped.items()]
+
+
+def _settings(record: Record) -> str:
+    """What the records of one label share: their spec, or what a tuned method's was chosen among, and how."""
+    choice = tuned(record)
+    return record.job.spec if choice is None else str((sorted(choice.among), choice.tuning))
 
 
 def _renamed(record: Record, name: str) -> Record:

@@ -22,9 +22,9 @@ _MARKUP = {
 _FIGURE = re.compile(r"(?P<sign>[+−-]?)(?P<whole>\d+)(\.\d+)?(?P<spread> ± [\d.]+)?(?P<mark>.*)")
 
 _MATHS = {
-    "−": "-", "±": r"\pm", "×": r"\times", "†": r"^\dagger", "‡": r"^\ddagger", "≤": r"\leq", "≥": r"\geq", "→": r"\to",
-    "Δ": r"\Delta", "α": r"\alpha", "β": r"\beta", "γ": r"\gamma", "λ": r"\lambda", "μ": r"\mu", "ν": r"\nu",
-    "σ": r"\sigma", "ω": r"\omega",
+    "−": "-", "±": r"\pm", "×": r"\times", "†": r"^\dagger", "‡": r"^\ddagger", "§": r"^\S", "≤": r"\leq", "≥": r"\geq",
+    "→": r"\to", "Δ": r"\Delta", "α": r"\alpha", "β": r"\beta", "γ": r"\gamma", "λ": r"\lambda", "μ": r"\mu",
+    "ν": r"\nu", "σ": r"\sigma", "ω": r"\omega",
 }  # fmt: skip
 """Characters that LaTeX has in mathematics alone."""
 

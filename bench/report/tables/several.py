@@ -10,7 +10,8 @@ from bench.metrics import CHOSEN_BY_LABELS, HIGHER_IS_BETTER
 from bench.record import Record
 from bench.report.notes import Note, in_words
 from bench.report.selection import Means, Selection
-from bench.report.tables.table import Table, cells_over, provenance, series, used_notes, used_of
+from bench.report.tables.chosen import choice_notes
+from bench.report.tables.table import Table, cells_over, provenance, series, tuned_marks, used_notes, used_of
 
 SECONDS = "seconds"
 """What a job took: to fit, to score the test images, and to map them where it did."""
@@ -93,13 +94,19 @@ def _table(
         [line.name for line in lines],
         list(figures),
         {line.name: {metric: columns[metric][line.name] for metric in figures} for line in lines},
-        [*selection.notes, *used_notes(selection.records, "last"), *chosen.values(), *apart.values()],
+        [
+            *selection.notes,
+            *used_notes(selection.records, "last"),
+            *choice_notes(selection.records),
+            *chosen.values(),
+            *apart.values(),
+        ],
         {**used_of(selection.records, lines), **{metric: ["the test labels"] for metric in chosen}},
         across="metric",
         provenance=provenance(selection.records),
         partial=[],
         caption=f"{named}{further}" if title else ", ".join([setting.in_words(), *([part] if part else [])]),
-        marks=dict.fromkeys(apart, "‡"),
+        marks={**tuned_marks(selection.records, lines), **dict.fromkeys(apart, "‡")},
         lower=frozenset(metric for metric in figures if not HIGHER_IS_BETTER.get(metric, metric != SECONDS)),
     )
 

@@ -15,6 +15,7 @@ from bench.metrics import HIGHER_IS_BETTER
 from bench.record import Record
 from bench.report.notes import Note, in_words, noted
 from bench.report.selection import Means, Selection
+from bench.report.tables.chosen import MARK, choice_notes, choices
 
 Choice = Literal["last", "oracle", "both", "every"]
 """Which figure of a record: after the last epoch, the best one by the test labels, or both and their difference."""
@@ -213,7 +214,7 @@ def class_table(
     }
     if len(rows) > 1:
         rows[MEAN] = {line.name: _mean_cell(own[line.label], line, selection.means) for line in lines}
-    notes = [*selection.notes, *used_notes(selection.records, choice)]
+    notes = [*selection.notes, *used_notes(selection.records, choice), *choice_notes(selection.records)]
     used = used_of(selection.records, lines)
     columns = [line.name for line in lines]
     return Table(
@@ -228,6 +229,7 @@ def class_table(
         partial=[MEAN] if selection.partial else [],
         provenance=provenance(selection.records),
         caption=caption or title or selection.setting.in_words(),
+        marks=tuned_marks(selection.records, lines),
     )
 
 
@@ -256,12 +258,15 @@ def suite_table(
         present = {record.job.label for record in (*selection.records, *selection.apart)}
         if absent := [label for label in dict.fromkeys(line.label for line in lines) if label not in present]:
             notes.append(Note(f"{name}: no records of {', '.join(absent)}", ""))
-    notes += used_notes(records, choice)
+    notes += [*used_notes(records, choice), *choice_notes(records)]
     used = used_of(records, lines)
     lower = not HIGHER_IS_BETTER[metric]
     partial = [name for name, selection in selections.items() if selection.partial]
     made_with = provenance(records)
-    return Table(title, "method", list(cells), list(selections), cells, notes, used, "suite", lower, made_with, partial)
+    table = Table(
+        title, "method", list(cells), list(selections), cells, notes, used, "suite", lower, made_with, partial
+    )
+    return dataclasses.replace(table, marks=tuned_marks(records, lines))
 
 
 def means(selection: Selection, metric: str, order: Sequence[str] = (), choice: Choice = "last") -> dict[str, Cell]:
@@ -331,6 +336,11 @@ def used_of(records: Iterable[Record], lines: Iterable[Series]) -> dict[str, lis
     for record in records:
         by_label[record.job.label].update(dict.fromkeys(record.ledger.get("used", ())))
     return {line.name: list(by_label[line.label]) for line in lines if by_label[line.label]}
+
+
+def tuned_marks(records: Iterable[Record], lines: Iterable[Series]) -> dict[str, str]:
+    tuned = choices(records)
+    return {line.name: MARK for line in lines if line.label in tuned}
 
 
 def used_notes(records: Iterable[Record], choice: Choice) -> list[Note]:

@@ -17,7 +17,7 @@ _LETTERS = {
     0.29: "!',.:;[]`|fijl",
     0.34: " ",
     0.39: "-I()rst",
-    0.45: "cez†‡",  # the signs are raised, and so smaller
+    0.45: "cez†‡§",  # the signs are raised, and so smaller
     0.5: "0123456789/*$–ago",
     0.56: 'bdhknpquvxyS?J"',
     0.92: "mMW%#",
