@@ -97,9 +97,6 @@ def drawn_vgg19(tmp_path_factory: pytest.TempPathFactory) -> str:
     from torch import nn
     from torchvision.models import vgg19
 
-    from bench.registry import Registry
-    from bench.specs import Spec
-
     with torch.device("meta"):
         empty = vgg19(weights=None).features
     features = empty.to_empty(device="cpu")
@@ -112,7 +109,29 @@ def drawn_vgg19(tmp_path_factory: pytest.TempPathFactory) -> str:
                 nn.init.zeros_(layer.bias)
     file = tmp_path_factory.mktemp("weights") / "vgg19.pth"
     torch.save({f"features.{name}": value for name, value in features.state_dict().items()}, file)
-    named = Registry("method").resolve(Spec("perceptual_ae", {"weights": str(file)})).parameters["weights"]
+    return _as_a_spec_names_it(file, "perceptual_ae")
+
+
+@pytest.fixture(scope="session")
+def drawn_resnet18(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file with drawn weights of a ResNet-18, as a spec names it."""
+    import torch
+    from torchvision.models import resnet18
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = resnet18(weights=None)
+    file = tmp_path_factory.mktemp("weights") / "resnet18.pth"
+    torch.save(network.state_dict(), file)
+    return _as_a_spec_names_it(file, "padim")
+
+
+def _as_a_spec_names_it(file: Path, method: str) -> str:
+    """A file of weights by its content, wherever it lies."""
+    from bench.registry import Registry
+    from bench.specs import Spec
+
+    named = Registry("method").resolve(Spec(method, {"weights": str(file)})).parameters["weights"]
     assert isinstance(named, str)
     assert str(file.parent) not in named
     return named

@@ -8,13 +8,10 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torchvision.models import resnet18
 
 from bench.method import FitContext, Images
 from bench.methods.today.padim import PaDiM
 from bench.methods.today.patchcore import PatchCore, centres
-from bench.registry import Registry
-from bench.specs import Spec
 from bench.testing.images import lit
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]  # for what importing anomalib takes
@@ -23,18 +20,6 @@ SIZE = 64
 BLUR = 4.0 * 224 / SIZE
 """anomalib smooths by 4 pixels whatever the size of the images."""
 TRAIN, TESTED = lit(0, 24, 1, channels=3, height=SIZE, width=SIZE), lit(1, 6, 2, channels=3, height=SIZE, width=SIZE)
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A file with drawn weights of a ResNet-18, as a spec names it."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        file = tmp_path_factory.mktemp("weights") / "resnet18.pth"
-        torch.save(resnet18(weights=None).state_dict(), file)
-    named = Registry("method").resolve(Spec("padim", {"weights": str(file)})).parameters["weights"]
-    assert isinstance(named, str)
-    return named
 
 
 def theirs(kind: type[Any], ours: PaDiM | PatchCore, **settings: Any) -> Any:
@@ -52,11 +37,11 @@ def standardised(images: Images) -> Tensor:
     return (x - mean[:, None, None]) / deviation[:, None, None]
 
 
-def test_padim(weights: str) -> None:
+def test_padim(drawn_resnet18: str) -> None:
     from anomalib.models.image.padim.torch_model import PadimModel
 
     ridge = 0.01 + 1e-5  # anomalib adds both
-    settings: dict[str, Any] = {"backbone": "resnet18", "weights": weights, "image_size": SIZE, "blur": BLUR}
+    settings: dict[str, Any] = {"backbone": "resnet18", "weights": drawn_resnet18, "image_size": SIZE, "blur": BLUR}
     ours = PaDiM(ridge=ridge, dimensions=40, **settings).fit(TRAIN, FitContext(seed=0))
     model = theirs(PadimModel, ours, n_features=40)
     model.idx = ours.channels
@@ -70,10 +55,10 @@ def test_padim(weights: str) -> None:
 
 
 @pytest.mark.parametrize("neighbours", [1, 9])
-def test_patchcore(weights: str, neighbours: int) -> None:
+def test_patchcore(drawn_resnet18: str, neighbours: int) -> None:
     from anomalib.models.image.patchcore.torch_model import PatchcoreModel
 
-    settings: dict[str, Any] = {"backbone": "resnet18", "weights": weights, "image_size": SIZE, "blur": BLUR}
+    settings: dict[str, Any] = {"backbone": "resnet18", "weights": drawn_resnet18, "image_size": SIZE, "blur": BLUR}
     ours = PatchCore(coreset=0.1, neighbours=neighbours, **settings).fit(TRAIN, FitContext(seed=0))
     model = theirs(PatchcoreModel, ours, num_neighbors=neighbours)
     model.train()

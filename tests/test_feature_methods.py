@@ -22,8 +22,6 @@ from bench.methods.today.feature_knn import FeatureKNN
 from bench.methods.today.padim import PaDiM
 from bench.methods.today.patchcore import PatchCore, centres
 from bench.metrics import auroc
-from bench.registry import Registry
-from bench.specs import Spec
 from bench.testing.images import TEST, lit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -40,18 +38,6 @@ def features(method: FeatureMethod, images: Images) -> list[Tensor]:
     with torch.no_grad():
         found: list[Tensor] = method.features(torch.from_numpy(images.copy()).permute(0, 3, 1, 2))
     return found
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A file with drawn weights of the real ResNet-18, as a spec names it."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        file = tmp_path_factory.mktemp("weights") / "resnet18.pth"
-        torch.save(resnet18(weights=None).state_dict(), file)
-    named = Registry("method").resolve(Spec("padim", {"weights": str(file)})).parameters["weights"]
-    assert isinstance(named, str)
-    return named
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -82,9 +68,9 @@ def test_the_rotnet_learns_from_the_images_before_it_is_frozen() -> None:
     assert untrained.used() == trained.used() == ()
 
 
-def test_a_backbone_of_torchvision_takes_grey_images_in_three_colours(weights: str) -> None:
+def test_a_backbone_of_torchvision_takes_grey_images_in_three_colours(drawn_resnet18: str) -> None:
     images = lit(0, 8, 1)
-    method = FeatureKNN(backbone="resnet18", weights=weights, image_size=32).fit(images, FitContext(seed=0))
+    method = FeatureKNN(backbone="resnet18", weights=drawn_resnet18, image_size=32).fit(images, FitContext(seed=0))
     assert method.used() == ("weights pretrained on other images",)
     network = resnet18(weights=None)
     network.load_state_dict(method.features.network.state_dict())
@@ -97,12 +83,12 @@ def test_a_backbone_of_torchvision_takes_grey_images_in_three_colours(weights: s
     assert torch.allclose(found.flatten(1), wanted, rtol=1e-3, atol=1e-4)
 
 
-def test_what_cannot_be_is_refused_with_what_there_is(weights: str) -> None:
+def test_what_cannot_be_is_refused_with_what_there_is(drawn_resnet18: str) -> None:
     images, context = lit(0, 8, 1), FitContext(seed=0)
     with pytest.raises(BenchError, match=r"no backbone called 'resnet19'; did you mean .*resnet18"):
         FeatureKNN(backbone="resnet19").fit(images, context)
     with pytest.raises(BenchError, match="belong to a network of torchvision's; name it"):
-        FeatureKNN(weights=weights).fit(images, context)
+        FeatureKNN(weights=drawn_resnet18).fit(images, context)
     with pytest.raises(BenchError, match="no layer layer9; it has conv1, layer1"):
         FeatureKNN(layer="layer9", **SMALL).fit(images, context)
 
