@@ -11,10 +11,9 @@ from annotated_types import Ge, MultipleOf
 from torch import Tensor, nn
 
 from bench.method import BelowOne, Count, FitContext, Images, Positive, Whole, method
-from bench.methods._dcgan import initialise
 from bench.methods._image_network import ImageNetwork
 from bench.methods._perceptual import Layer, PerceptualDistance
-from bench.methods._residual import Downwards, Upwards
+from bench.methods._residual import Downwards, Upwards, initialise
 from bench.training import Step, autocast, minimise
 from bench.weights import USED, Weights
 
@@ -30,7 +29,7 @@ class Networks(nn.Module):
 
 
 @method(
-    version="1",
+    version="2",
     gpu_memory=2.0,
     published_used=(USED, "labelled images of an anomalous class, to choose the hyperparameters for each normal one"),
 )
