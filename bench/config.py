@@ -121,6 +121,8 @@ class Config(Model):
     profiles: dict[str, Profile] = {}
     datasets: dict[str, dict[str, Parameters]] = Field(default={})
     """Parameters of methods on one dataset, whatever the profile."""
+    unsuited: dict[str, dict[str, str]] = {}
+    """By dataset, methods that have nothing to learn from it, each with the reason: a group leaves them out there."""
     labels: dict[str, Any] = {}
     """By spec, the name that reports show. ``shown`` checks them."""
     tables: dict[str, Table] = {}

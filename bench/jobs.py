@@ -8,7 +8,7 @@ import hashlib
 import itertools
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
@@ -156,6 +156,8 @@ class Grid:
     seeds: Sequence[int]
     profile: str
     conditions: Sequence[Condition]
+    unsuited: Mapping[Spec, str]
+    """Methods of the asked groups that bench.toml says have nothing to learn from the dataset, each with the reason."""
 
     def normal_classes(self, seed: int) -> Sequence[str]:
         """What is normal in the jobs of a seed."""
@@ -184,6 +186,15 @@ def expand(request: Request, workspace: Workspace) -> list[Job]:
     if stray := sorted(set(overrides) - used):
         raise unknown("method in this run", stray[0], used, "from --set")
     return list(jobs.values())
+
+
+def left_out(request: Request, workspace: Workspace) -> list[str]:
+    """What to tell of each method that a group leaves out on a dataset: which, why, and how to run it all the same."""
+    return [
+        f"{spec} is left out on {grid.dataset.name}: {reason} (named by itself it runs: --methods {spec})"
+        for grid in grids(request, workspace)
+        for spec, reason in grid.unsuited.items()
+    ]
 
 
 def grids(request: Request, workspace: Workspace) -> list[Grid]:
@@ -234,6 +245,10 @@ def _grid(name: str, suite: Suite, request: Request, workspace: Workspace) -> Gr
     specs = _methods(suite, request, workspace)
     for asked in specs:
         workspace.methods.find(asked.name)
+    unsuited = _unsuited(specs, suite, request, workspace)
+    if specs and len(unsuited) == len(specs):
+        reasons = "; ".join(f"{method}: {reason}" for method, reason in unsuited.items())
+        raise BenchError(f"none of these methods suits {spec.name}: {reasons}; name one by itself to run it")
     dataset = workspace.dataset(spec)
     chosen = workspace.protocol(suite.protocol or workspace.source(spec).default_protocol(workspace.data))
     usable = chosen.normal_classes(dataset)
@@ -250,11 +265,12 @@ def _grid(name: str, suite: Suite, request: Request, workspace: Workspace) -> Gr
         dataset=dataset,
         protocol=chosen,
         classes=classes,
-        specs=specs,
+        specs=[each for each in specs if each not in unsuited],
         drawn=drawn,
         seeds=_seeds(suite, request),
         profile=profile,
         conditions=_conditions(suite, request, settings.max_train),
+        unsuited=unsuited,
     )
 
 
@@ -294,6 +310,16 @@ def _methods(suite: Suite, request: Request, workspace: Workspace) -> list[Spec]
     own = [spec for text in suite.methods for spec in _group(parse_spec(text), workspace)]
     specs = [s for spec in asked for s in (own if str(spec) == "all" else _group(spec, workspace))]
     return list(dict.fromkeys(specs))
+
+
+def _unsuited(specs: Iterable[Spec], suite: Suite, request: Request, workspace: Workspace) -> dict[Spec, str]:
+    """Those of the methods that came by a group and do not suit the dataset, each with the reason."""
+    assert suite.dataset is not None
+    reasons = workspace.config.unsuited.get(parse_spec(suite.dataset).name, {})
+    asked = ["all"] if request.methods is None else list(map(str, parse_specs(request.methods)))
+    texts = [text for each in asked for text in (suite.methods if each == "all" else [each])]
+    by_itself = {parse_spec(text) for text in texts if text not in workspace.config.groups}
+    return {each: reasons[each.name] for each in specs if each.name in reasons and each not in by_itself}
 
 
 def _group(spec: Spec, workspace: Workspace) -> Iterator[Spec]:

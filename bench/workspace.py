@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -96,10 +96,13 @@ def _registries(config: Config) -> tuple[Registry, Registry, Registry, Registry]
 
 
 def _check_names(workspace: Workspace) -> None:
-    """Raise BenchError for a parameter table of bench.toml whose method or dataset does not exist."""
+    """Raise BenchError for a table of bench.toml, of parameters or reasons, whose method or dataset does not exist."""
     config = workspace.config
-    by_dataset = {"datasets": config.datasets}
-    by_method = {}
+    by_dataset: dict[str, Mapping[str, Mapping[str, object]]] = {
+        "datasets": config.datasets,
+        "unsuited": config.unsuited,
+    }
+    by_method: dict[str, Mapping[str, object]] = {}
     for name, profile in config.profiles.items():
         by_dataset[f"profiles.{name}.datasets"] = profile.datasets
         by_method[f"profiles.{name}.methods"] = profile.methods

@@ -213,6 +213,20 @@ def test_parameters_of_what_does_not_exist_are_refused(project: Project, table: 
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("dataset", "method", "said"),
+    [
+        ("digts", "ocsvm", "no dataset called 'digts'; did you mean digits? (bench.toml: unsuited)"),
+        ("digits", "ocsv", "no method called 'ocsv'; did you mean ocsvm? (bench.toml: unsuited.digits)"),
+    ],
+)
+def test_what_is_unsuited_and_does_not_exist_is_refused(project: Project, dataset: str, method: str, said: str) -> None:
+    project.write("bench.toml", f'[unsuited.{dataset}]\n{method} = "a reason"\n')
+    with pytest.raises(BenchError) as caught:
+        project.workspace()
+    assert said in str(caught.value)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Folders
 

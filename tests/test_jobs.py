@@ -11,7 +11,7 @@ from projects import BROKEN, METHOD, Project
 from records import make_job
 
 from bench.errors import BenchError, DataMissing
-from bench.jobs import Job, Request, expand, parse_seeds
+from bench.jobs import Job, Request, expand, left_out, parse_seeds
 from bench.randomness import derive_seed
 from bench.workspace import Workspace
 
@@ -225,6 +225,29 @@ def test_all_means_the_suites_own_methods(zoo: Workspace) -> None:
 
 def test_a_group_stands_for_its_specs(zoo: Workspace) -> None:
     assert labels(zoo, suite="family", methods="ocsvm,both") == ["ocsvm", "mean", "mean(steps=4)"]
+
+
+UNSUITED = """
+[unsuited.animals]
+mean = "animals have no mean"
+"""
+
+
+def test_a_group_leaves_out_what_does_not_suit_the_dataset_and_says_why(project: Project) -> None:
+    project.write_plugins(SUITES + UNSUITED)
+    zoo = project.workspace()
+    assert labels(zoo, suite="zoo") == ["ocsvm"], "of the suite's own methods, the group's are left out"
+    assert left_out(Request(suite="zoo"), zoo) == [
+        "mean is left out on animals: animals have no mean (named by itself it runs: --methods mean)",
+        "mean(steps=4) is left out on animals: animals have no mean (named by itself it runs: --methods mean(steps=4))",
+    ]
+    assert labels(zoo, suite="zoo", methods="both,mean") == ["mean"], "what is named by itself is run"
+    assert labels(zoo, suite="family", methods="all") == ["mean"], "also by a suite"
+    assert left_out(Request(suite="family"), zoo) == []
+    assert refusal(zoo, dataset="animals", methods="both") == (
+        "none of these methods suits animals: mean: animals have no mean; mean(steps=4): animals have no mean; "
+        "name one by itself to run it"
+    )
 
 
 def test_a_method_that_is_named_twice_counts_once(zoo: Workspace) -> None:

@@ -17,7 +17,7 @@ from bench.execution.failures import failures
 from bench.execution.opening import open_executor
 from bench.execution.session import execute
 from bench.execution.slots import JobsPerGpu
-from bench.jobs import Request, expand
+from bench.jobs import Request, expand, left_out
 from bench.method import Precision
 from bench.specs import Value, parse_specs
 from bench.store import Store
@@ -91,6 +91,8 @@ def run(
         overrides=words.overrides(parameters or {}),
     )
     jobs = expand(request, workspace)
+    for told in left_out(request, workspace):
+        echo(told, err=True)
     with open_executor(executor, address, device, workers, jobs_per_gpu) as places:
         if precision == "tf32" and places.device == "cpu":
             raise BenchError("precision='tf32' is a way in which GPUs compute, and there is none; use fp32 or bf16")

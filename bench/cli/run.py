@@ -106,7 +106,7 @@ def run(
     from bench.execution import run as execution
     from bench.execution.opening import open_executor
     from bench.execution.session import Show, execute
-    from bench.jobs import Request, expand
+    from bench.jobs import Request, expand, left_out
     from bench.specs import parse_specs
     from bench.workspace import open_workspace
 
@@ -129,6 +129,8 @@ def run(
     )
     title = suite or dataset or ""
     jobs = expand(request, workspace)
+    for told in left_out(request, workspace):
+        echo(told, err=True)
     with open_executor(executor, address, device, workers, _jobs_per_gpu(jobs_per_gpu)) as places:
         if precision == "tf32" and places.device == "cpu":
             raise BenchError("--precision tf32 is a way in which GPUs compute, and there is none; use fp32 or bf16")
