@@ -342,7 +342,7 @@ def test_the_shipped_tables_are_made_of_suites(shipped: Workspace) -> None:
     for table in shipped.config.tables.values():
         assert table.suites
         assert set(table.suites) <= shipped.config.suites.keys()
-        assert set(table.methods or ()) <= shipped.methods.plugins.keys()
+        assert set(table.methods or ()) <= {*shipped.methods.plugins, *shipped.config.groups}
 
 
 def test_the_shipped_classes_are_classes_of_their_datasets(shipped: Workspace) -> None:

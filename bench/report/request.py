@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bench.choice import under_every_label
+from bench.config import Table as TableOfConfig
 from bench.dataset import PreparedDataset
 from bench.errors import BenchError, RecordUnreadable, warn
 from bench.fingerprint import source_fingerprint
@@ -17,7 +18,7 @@ from bench.report.narrowing import EVERYTHING, NoRecords, Scope, Wanted, narrowe
 from bench.report.selection import Selection, Setting, renamed, select, setting_of
 from bench.report.shared import shared
 from bench.report.statistics.inversion import inversion_notes, inversions
-from bench.report.tables.beside import Beside, with_published
+from bench.report.tables.beside import Beside, printed_over, with_published
 from bench.report.tables.several import chosen_notes, map_notes, metric_tables
 from bench.report.tables.table import Choice, Table, class_table, ordered, suite_table
 from bench.specs import parse_spec
@@ -262,9 +263,7 @@ def table_of(
         table = dataclasses.replace(table, notes=[*table.notes, *notes])
     if defined is None or metric != "auroc":
         return table
-    names = workspace.config.shown(defined)
-    published = {names.get(spec, spec): printed for spec, printed in defined.published.items()}
-    return with_published(table, name, published, list(chosen), beside)
+    return with_published(table, name, _published_names(defined, workspace), list(chosen), beside)
 
 
 def several_of(
@@ -273,10 +272,21 @@ def several_of(
     """The tables of several metrics of what ``selections`` chose for a name. Raises BenchError for an unknown one."""
     defined = workspace.config.table(name)
     title = defined.title if defined is not None else ""
+    published = _published_names(defined, workspace)
     made: list[Table] = []
     for part, selection in chosen.items():
-        made += metric_tables(selection, metrics, order, f"{title}, {part}" if title and len(chosen) > 1 else title)
+        printed = printed_over(name, published, part, partial=selection.partial)
+        titled = f"{title}, {part}" if title and len(chosen) > 1 else title
+        made += metric_tables(selection, metrics, order, titled, printed)
     return made
+
+
+def _published_names(defined: TableOfConfig | None, workspace: Workspace) -> dict[str, str]:
+    """By label as it is shown, the name under which a table of bench.toml has a method's published figures."""
+    if defined is None:
+        return {}
+    names = workspace.config.shown(defined)
+    return {names.get(spec, spec): printed for spec, printed in defined.published.items()}
 
 
 def _no_records(name: str, workspace: Workspace, wanted: Wanted) -> NoRecords:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from bench.report.notes import Note, in_words
-from bench.report.tables.published import Published, of_table, without_suite
-from bench.report.tables.table import Cell, Table
+from bench.report.tables.published import Kind, Published, of_table, without_suite
+from bench.report.tables.table import MEAN, Cell, Table
 
 Beside = Literal["none", "own", "all"]
 """Which published figures to show: none, those of methods that are in the table, or also those of others."""
@@ -42,7 +43,7 @@ def with_published(table: Table, name: str, names: Mapping[str, str], suites: Se
         shown += [(label or method, figure) for figure in figures.values() if figure]
         if label is not None:
             below[label] = f"{method}, published"
-        lines[f"{method}, published"] = {place: _printed(figure) for place, figure in figures.items()}
+        lines[f"{method}, published"] = {place: printed_cell(figure) for place, figure in figures.items()}
         comparable = {
             place: figure
             for place, figure in figures.items()
@@ -51,7 +52,7 @@ def with_published(table: Table, name: str, names: Mapping[str, str], suites: Se
         if label is not None and comparable:
             own = {place: table.cells[label][place] if over_suites else table.cells[place][label] for place in places}
             lines[f"Δ {label}"] = {place: _difference(own[place], comparable.get(place)) for place in places}
-    notes = [*table.notes, *_sources(shown)]
+    notes = [*table.notes, *sources(shown)]
     if any(line.startswith("Δ") for line in lines):
         notes.append(Note("Δ: reproduced − published", ""))
     if absent := without_suite(name):
@@ -63,7 +64,34 @@ def with_published(table: Table, name: str, names: Mapping[str, str], suites: Se
     return dataclasses.replace(table, columns=[*table.columns, *lines], cells=cells)
 
 
-def _printed(figure: Published | None) -> Cell:
+def printed_over(
+    name: str, names: Mapping[str, str], suite: str, *, partial: bool
+) -> Callable[[str, Sequence[str]], Published | None]:
+    """What a table has published of a label's AUROC on a suite, over some normal classes of it.
+
+    ``names``: by label, the method's name there. Over several classes, the mean of what was published of each, or where
+    they are all, which is unless ``partial``, the mean that was published.
+    """
+    published = of_table(name)
+
+    def over(label: str, classes: Sequence[str]) -> Published | None:
+        figures = published.get(names.get(label, ""), {})
+        if len(classes) == 1:
+            return figures.get((suite, classes[0]))
+        if not partial and (mean := figures.get((suite, MEAN))):
+            return mean
+        own = [figure for each in classes if (figure := figures.get((suite, each)))]
+        if not own or len(own) < len(classes):
+            return None
+        computed = statistics.fmean(figure.auroc for figure in own)
+        kind: Kind = "computed" if all(figure.comparable for figure in own) else "context"
+        return dataclasses.replace(own[0], normal_class=MEAN, auroc=computed, kind=kind)
+
+    return over
+
+
+def printed_cell(figure: Published | None) -> Cell:
+    """A published figure as a table shows it; ‡ marks one that was not seen in the paper's own text."""
     if figure is None:
         return Cell(kind="published")
     return Cell((figure.auroc,), kind="published", mark="" if figure.kind == "printed" else "‡")
@@ -75,7 +103,7 @@ def _difference(own: Cell, figure: Published | None) -> Cell:
     return Cell((own.mean - figure.auroc,), kind="difference", mark="" if figure.kind == "printed" else "‡")
 
 
-def _sources(shown: Sequence[tuple[str, Published]]) -> list[Note]:
+def sources(shown: Sequence[tuple[str, Published]]) -> list[Note]:
     """Where the figures are from, by the method as it is shown; ‡ those that were not seen in the paper's own text."""
     printed = dict.fromkeys(figure.source for _, figure in shown if figure.kind == "printed")
     notes = [Note(f"published: {source}", f"small and in italics, as published: {source}") for source in printed]

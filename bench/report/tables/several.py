@@ -10,12 +10,16 @@ from bench.metrics import CHOSEN_BY_LABELS, HIGHER_IS_BETTER
 from bench.record import Record
 from bench.report.notes import Note, in_words
 from bench.report.selection import Means, Selection
+from bench.report.tables.beside import printed_cell, sources
 from bench.report.tables.chosen import choice_notes
+from bench.report.tables.published import Published
 from bench.report.tables.table import Table, cells_over, provenance, series, tuned_marks, used_notes, used_of
 
 SECONDS = "seconds"
 """What a job took: to fit, to score the test images, and to map them where it did."""
-METRICS = (*HIGHER_IS_BETTER, SECONDS)
+ORACLE, PUBLISHED = "oracle", "published"
+"""The best test AUROC of records that were traced, and what was published of a method's AUROC."""
+METRICS = (*HIGHER_IS_BETTER, ORACLE, PUBLISHED, SECONDS)
 """What can stand in such a table."""
 OF_MAPS = frozenset({"pixel_auroc", "pixel_average_precision", "aupro_30", "aupro_05", "aupimo"})
 """Metrics of score maps."""
@@ -23,10 +27,16 @@ SCORED_BY = 0.9
 """The least rank correlation of images' scores with the means of their maps at which that passes for what scores."""
 
 Figure = Callable[[Record], float | None]
+Printed = Callable[[str, Sequence[str]], Published | None]
+"""What was published of a label's AUROC, as the mean over these normal classes."""
 
 
 def metric_tables(
-    selection: Selection, metrics: Sequence[str], order: Sequence[str] = (), title: str = ""
+    selection: Selection,
+    metrics: Sequence[str],
+    order: Sequence[str] = (),
+    title: str = "",
+    printed: Printed = lambda label, classes: None,
 ) -> list[Table]:
     """A table of all classes, as means, and one for each class; where there is one class, one for each kind of anomaly.
 
@@ -36,18 +46,18 @@ def metric_tables(
         if metric not in METRICS:
             raise unknown("metric", metric, METRICS)
     classes = selection.means.classes
-    whole = _table(selection, {name: _of_record(name) for name in metrics}, order, title, "", selection.means)
+    figures = {metric: _of_record(metric) for metric in metrics}
+    whole = _table(selection, figures, order, title, "", selection.means, printed)
     parts = []
     if len(classes) > 1:
         for name in classes:
-            figures = {metric: _of_record(metric) for metric in metrics}
             over = selection.means._replace(classes=[name])
-            parts.append(_table(selection, figures, order, title, name, over))
+            parts.append(_table(selection, figures, order, title, name, over, printed))
     else:
         kinds = dict.fromkeys(kind for record in selection.records for kind in record.by_kind)
         for kind in kinds:
-            figures = {metric: _of_kind(metric, kind) for metric in metrics if metric != SECONDS}
-            parts.append(_table(selection, figures, order, title, kind, selection.means))
+            of_kind = {metric: _of_kind(metric, kind) for metric in metrics if metric in HIGHER_IS_BETTER}
+            parts.append(_table(selection, of_kind, order, title, kind, selection.means, printed))
     return [whole, *(dataclasses.replace(part, notes=[], provenance=[]) for part in parts)]
 
 
@@ -71,16 +81,20 @@ def map_notes(records: Iterable[Record], metrics: Iterable[str]) -> dict[str, No
 
 
 def chosen_notes(metrics: Iterable[str]) -> dict[str, Note]:
-    """By metric, a note on those at a threshold that the test labels choose."""
-    return {
-        metric: Note(f"† {metric}: at the threshold that is best by the test labels")
-        for metric in metrics
-        if metric in CHOSEN_BY_LABELS
-    }
+    """By metric, a note on those that the test labels choose."""
+    told = dict.fromkeys(CHOSEN_BY_LABELS, "at the threshold that is best by the test labels")
+    told[ORACLE] = "the best test AUROC over epochs and candidates, which only the test labels can choose"
+    return {metric: Note(f"† {metric}: {told[metric]}") for metric in metrics if metric in told}
 
 
 def _table(
-    selection: Selection, figures: Mapping[str, Figure], order: Sequence[str], title: str, part: str, over: Means
+    selection: Selection,
+    figures: Mapping[str, Figure],
+    order: Sequence[str],
+    title: str,
+    part: str,
+    over: Means,
+    printed: Printed,
 ) -> Table:
     named = ", ".join(text for text in (title, part) if text)
     setting = selection.setting
@@ -88,6 +102,10 @@ def _table(
     lines = series(selection.records, "auroc", "last", order)
     columns = {metric: cells_over(selection, lines, figure, over) for metric, figure in figures.items()}
     apart, chosen = map_notes(selection.records, figures), chosen_notes(figures)
+    shown = {line: printed(line.label, over.classes) for line in lines} if PUBLISHED in figures else {}
+    if shown:
+        columns[PUBLISHED] = {line.name: printed_cell(figure) for line, figure in shown.items()}
+    stated = sources([(line.name, figure) for line, figure in shown.items() if figure])
     return Table(
         f"{named} ({setting.describe()})" if named else setting.describe(),
         "method",
@@ -100,6 +118,7 @@ def _table(
             *choice_notes(selection.records),
             *chosen.values(),
             *apart.values(),
+            *stated,
         ],
         {**used_of(selection.records, lines), **{metric: ["the test labels"] for metric in chosen}},
         across="metric",
@@ -114,6 +133,8 @@ def _table(
 def _of_record(metric: str) -> Figure:
     if metric == SECONDS:
         return lambda record: record.seconds + record.cost.get("map_seconds", 0.0)
+    if metric == ORACLE:
+        return lambda record: record.oracle
     return lambda record: record.metrics.get(metric)
 
 
