@@ -35,11 +35,13 @@ def sgd(parameters: Iterable[nn.Parameter], *, lr: float, weight_decay: float, t
     place = weights[0].device
     optimiser = torch.optim.SGD(
         weights,
-        lr=torch.tensor(lr, device=place),
+        lr=lr,
         momentum=MOMENTUM,
         weight_decay=0.0 if trust else weight_decay,
         fused=place.type in ("cpu", "cuda"),
     )
+    for group in optimiser.param_groups:  # only now: the constructor would read it back
+        group["lr"] = torch.tensor(lr, device=place)
     if trust:
         optimiser.register_step_pre_hook(lambda *_: _to_length(weights, weight_decay, trust))
     return remember(optimiser)

@@ -20,8 +20,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL: dict[str, Any] = {"transformations": 4, "image_size": 8, "width": 4, "dimension": 8, "batch_size": 16}
 
 
-@pytest.mark.parametrize("form", ["forward", "multiplied"])
-def test_it_learns_a_digit(form: Form) -> None:
+def test_it_learns_a_digit() -> None:
     content = Digits().read(Path())
     normal, others = (content.images[(content.labels == 4) == side] for side in (True, False))
     test = np.concatenate([normal[128:], others[:200]])
@@ -29,7 +28,7 @@ def test_it_learns_a_digit(form: Form) -> None:
     figures = []
     for epochs in (0, 8):
         told: list[Epoch] = []
-        method = NeuTraLAD(**SMALL, form=form, epochs=epochs)
+        method = NeuTraLAD(**SMALL, epochs=epochs)
         method.fit(normal[:128], FitContext(seed=0, on_epoch=told.append))
         figures.append(auroc(labels, method.score(test)))
     assert told[-1].losses["contrast"] < 0.6 * told[0].losses["contrast"]
