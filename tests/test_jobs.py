@@ -11,7 +11,7 @@ from projects import BROKEN, METHOD, Project
 from records import make_job
 
 from bench.errors import BenchError, DataMissing
-from bench.jobs import Job, Request, expand, left_out, parse_seeds
+from bench.jobs import Job, Request, expand, grids, left_out, parse_seeds
 from bench.randomness import derive_seed
 from bench.workspace import Workspace
 
@@ -248,6 +248,17 @@ def test_a_group_leaves_out_what_does_not_suit_the_dataset_and_says_why(project:
         "none of these methods suits animals: mean: animals have no mean; mean(steps=4): animals have no mean; "
         "name one by itself to run it"
     )
+
+
+def test_methods_that_tell_turned_images_apart_are_left_out_on_digits(project: Project) -> None:
+    today = project.workspace()
+    turned = {"rotnet", "geom", "goad"}
+    assert turned < set(today.config.groups["today"])
+    (grid,) = grids(Request(suite="quickstart", methods="today,rotnet"), today)
+    assert {spec.name for spec in grid.unsuited} >= turned - {"rotnet"}
+    assert {spec.name for spec in grid.specs} & turned == {"rotnet"}, "which was named by itself"
+    told = left_out(Request(suite="quickstart", methods="today"), today)
+    assert turned <= {line.partition(" is left out on digits: ")[0] for line in told}
 
 
 def test_a_method_that_is_named_twice_counts_once(zoo: Workspace) -> None:
