@@ -38,8 +38,14 @@ class Choice:
     @property
     def chosen(self) -> str:
         """The label of the setting with the best median figure; of equal ones the first."""
+        return self.equals[0]
+
+    @property
+    def equals(self) -> list[str]:
+        """The labels of all settings with the best median figure."""
         sign = 1 if self.better == "higher" else -1
-        return max(self.among, key=lambda label: sign * statistics.median(self.among[label]))
+        medians = {label: sign * statistics.median(own) for label, own in self.among.items()}
+        return [label for label, median in medians.items() if median == max(medians.values())]
 
     @property
     def label(self) -> str:

@@ -37,6 +37,10 @@ class Workspace:
             self._prepared[text] = prepare(self.source(resolved), resolved.name, text, self.data)
         return self._prepared[text]
 
+    def hold(self, prepared: PreparedDataset) -> None:
+        """Have a prepared dataset at hand under its spec, which no plugin has read."""
+        self._prepared[prepared.spec] = prepared
+
     def settings(self, method: str, dataset: str, profile: str) -> dict[str, Value]:
         """What bench.toml sets for a method: in its own tables, and the profile's ``min_steps`` where it has such a
         hyperparameter."""

@@ -126,10 +126,10 @@ def test_more_of_the_space_outside_is_never_worse(normal: Scores, uniform: Score
 
 
 def test_moved_images_stay_in_the_box_and_are_the_same_for_every_detector(good: Fitted, bad: Fitted) -> None:
-    images = moved(good, 3, 40)
+    images = moved(good, 40)
     assert images.shape == (40, 12, 12, 1)
     assert images.dtype == np.uint8
-    assert np.array_equal(images, moved(bad, 3, 40))
+    assert np.array_equal(images, moved(bad, 40))
     assert not {image.tobytes() for image in images} & {image.tobytes() for image in good.held_out}
 
 
@@ -165,6 +165,7 @@ def test_stability_and_centrality() -> None:
     assert stability.figure([order, 2 * order], []) == pytest.approx(1.0)  # type: ignore[attr-defined]
     assert stability.figure([order, drawn], []) < 0.5  # type: ignore[attr-defined]
     assert stability.figure([order], [drawn]) is None  # type: ignore[attr-defined]
+    assert stability.figure([order, order.copy()], [drawn]) is None  # type: ignore[attr-defined]
     assert centrality.figure([order], []) is None  # type: ignore[attr-defined]
     others = [order + np.random.default_rng(seed).normal(0, 3, 50) for seed in range(4)]
     assert centrality.figure([order], [*others, drawn]) > centrality.figure([drawn], [*others, order])  # type: ignore[attr-defined]

@@ -11,6 +11,7 @@ import typer
 from bench.cli import (
     bundle,
     check,
+    choose,
     cite,
     compare,
     data,
@@ -52,6 +53,7 @@ app.command("leaderboard")(leaderboard.leaderboard)
 app.command("verify")(verify.verify)
 app.command("compare")(compare.compare)
 app.command("tune")(tune.tune)
+app.command("choose")(choose.choose)
 app.command("fit")(use.fit)
 app.command("score")(use.score)
 app.command("status")(status.status)

@@ -126,6 +126,8 @@ def _print(choices: Mapping[Case, Choice], keys: Mapping[Case, str], result: Res
             spread = f"  ({min(figures):.4g} to {max(figures):.4g} in {len(figures)} fits)" if len(figures) > 1 else ""
             mark = "  chosen" if label == choice.chosen else ""
             echo(f"  {label:{width}}  {statistics.median(figures):10.4g}{spread}{mark}")
+        if len(choice.equals) > 1:
+            echo(f"  {len(choice.equals)} of them are equally good by it: the first was taken")
         record = result.records.get(keys[case])
         if record is not None and record.status == "done":
             echo(f"  tested once: AUROC {record.metrics['auroc']:.3f}, key {record.job.key[:12]}")

@@ -4,9 +4,8 @@ Goix, How to evaluate the quality of unsupervised anomaly detection algorithms?,
 detection; Goix, Sabourin and Clémençon, On anomaly ranking and excess-mass curves, AISTATS 2015. Level sets are {s ≤ t}
 here: a score is larger for what is more anomalous.
 
-In the space of all pixels a level set has no volume that uniform draws could find. Goix draws a few features; images
-have none, so that here a normal image is moved along a few principal directions of the training images, uniformly over
-the range that held-out images have there, and keeps all else.
+In the box of all pixels a level set has no volume that uniform draws could find. Goix draws a few features; images have
+none, so that here the box is that which held-out images span along the principal directions of the training images.
 """
 
 from __future__ import annotations
@@ -21,22 +20,21 @@ Floats = NDArray[np.float64]
 
 STEPS = 1000
 """Of the grids that curves are integrated on."""
-MOST = 1000
+MOST = 500
 """Training images, at most, that principal directions are taken of."""
 
 
-def moved(fitted: Fitted, directions: int, count: int) -> Images:
+def moved(fitted: Fitted, count: int) -> Images:
     """Held-out images (count, height, width, channels), each moved to a uniformly drawn place of the box that held-out
-    images span along the first principal directions of the training images."""
-    generator = fitted.generator("volume", directions, count)
+    images span along the principal directions of the training images; what these do not explain of an image stays."""
+    generator = fitted.generator("volume", count)
     shown = generator.permutation(len(fitted.train))[:MOST]
-    flat = fitted.train[shown].reshape(len(shown), -1).astype(np.float64)
+    flat = fitted.train[shown].reshape(len(shown), -1).astype(np.float32)
     mean = flat.mean(axis=0)
     _, _, axes = np.linalg.svd(flat - mean, full_matrices=False)
-    axes = axes[:directions]
-    held_out = fitted.held_out.reshape(len(fitted.held_out), -1).astype(np.float64)
+    held_out = fitted.held_out.reshape(len(fitted.held_out), -1).astype(np.float32)
     places = (held_out - mean) @ axes.T
-    drawn = generator.uniform(places.min(axis=0), places.max(axis=0), (count, len(axes)))
+    drawn = generator.uniform(places.min(axis=0), places.max(axis=0), (count, len(axes))).astype(np.float32)
     chosen = generator.integers(len(held_out), size=count)
     images = held_out[chosen] + (drawn - places[chosen]) @ axes
     return np.rint(images.clip(0, 255)).astype(np.uint8).reshape(count, *fitted.held_out.shape[1:])

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from bench.criteria._volume import excess_mass, moved
 from bench.criterion import DetectorCriterion, Fitted, criterion
-from bench.method import Count
+from bench.method import Count, Share
 
 
 @criterion(version=1, better="higher")
 class ExcessMass(DetectorCriterion):
-    """The area below the excess-mass curve of the held-out images, down to EM = 0.9.
+    """The area below the excess-mass curve of the held-out images.
 
-    - ``directions``: principal directions of the training images in which volume is measured; Goix draws 5 features.
-    - ``draws``: of images that are moved uniformly along these.
+    - ``least``: the excess mass at which the curve ends. Goix ends it at 0.9, where the level sets of real classes take
+      nearly all of the space: on MNIST's 5 that left pca(explained=0.6), knn and mean_image with the same area.
+    - ``draws``: of images that are moved to where they may lie in the box, uniformly.
     """
 
-    directions: Count = 5
-    draws: Count = 1000
+    least: Share = 0.5
+    draws: Count = 500
 
     def figure(self, fitted: Fitted) -> float:
-        return excess_mass(fitted.held_out_scores, fitted.score(moved(fitted, self.directions, self.draws)))
+        return excess_mass(fitted.held_out_scores, fitted.score(moved(fitted, self.draws)), self.least)

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from bench.criteria._volume import mass_volume, moved
 from bench.criterion import DetectorCriterion, Fitted, criterion
-from bench.method import Count
+from bench.method import Count, Share
 
 
 @criterion(version=1, better="lower")
 class MassVolume(DetectorCriterion):
-    """The area below the mass-volume curve of the held-out images, from a mass of 0.9 on.
+    """The area below the mass-volume curve of the held-out images.
 
-    - ``directions``, ``draws``: as of ``excess_mass``.
+    - ``least``: the mass at which it begins; ``draws``: as of ``excess_mass``.
     """
 
-    directions: Count = 5
-    draws: Count = 1000
+    least: Share = 0.9
+    draws: Count = 500
 
     def figure(self, fitted: Fitted) -> float:
-        return mass_volume(fitted.held_out_scores, fitted.score(moved(fitted, self.directions, self.draws)))
+        return mass_volume(fitted.held_out_scores, fitted.score(moved(fitted, self.draws)), self.least)

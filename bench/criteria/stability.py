@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from bench.criteria._agreement import among, mean_agreement
 from bench.criterion import AgreementCriterion, criterion
 from bench.method import Scores
@@ -17,8 +19,10 @@ from bench.method import Scores
 class Stability(AgreementCriterion):
     """The mean rank correlation of the held-out scores over every two fits of the setting; it takes two at least.
 
-    A method without randomness is perfectly stable over seeds, whatever its setting: it takes bootstrap samples.
+    Fits that are all the same say nothing: a method without randomness takes bootstrap samples.
     """
 
     def figure(self, own: Sequence[Scores], others: Sequence[Scores]) -> float | None:
+        if all(np.array_equal(own[0], each) for each in own[1:]):
+            return None
         return mean_agreement(among(own))
