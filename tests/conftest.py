@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from browsers import chromium
 from cli import METHODS, PLUGINS, Bench
+from machines import Machine, new_machine
 from projects import Project
 
 
@@ -56,6 +57,12 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, digits_data: Path) -> 
     (command.folder / "stderr").write_text(ended.stderr)
     assert ended.returncode == 0, ended.stderr
     return command
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A machine of somebody else, with nothing installed of its own."""
+    return new_machine(tmp_path)
 
 
 @pytest.fixture

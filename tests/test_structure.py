@@ -20,7 +20,7 @@ MODULES = {
 
 FLOORS = (
     ("bench.cli", "bench.api", "bench.__main__"),
-    ("bench.execution", "bench.report", "bench.testing"),
+    ("bench.execution", "bench.report", "bench.testing", "bench.submission"),
     ("bench.workspace", "bench.jobs", "bench.config", "bench.store", "bench.archive"),
     (
         "bench.protocols",

@@ -25,6 +25,7 @@ from bench.cli import (
     run,
     stats,
     status,
+    submission,
     table,
     tune,
     use,
@@ -62,6 +63,8 @@ app.command("cite")(cite.cite)
 app.command("export")(records.export)
 app.command("pack")(records.pack)
 app.command("bundle")(bundle.bundle)
+app.command("submit")(submission.submit)
+app.command("check-submission")(submission.check_submission)
 app.command("gc")(records.gc)
 app.command("list")(listing.list_names)
 app.command("doctor")(listing.doctor)

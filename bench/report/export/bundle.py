@@ -38,7 +38,7 @@ def write_bundle(
     try:
         folder.mkdir(parents=True)
         _copy_records(records, Store(results), folder / RECORDS)
-        _copy_sources(codes, Sources(results), Sources(folder / RECORDS))
+        copy_sources(codes, Sources(results), Sources(folder / RECORDS))
         _write_texts(records, codes, config, page, folder)
         if out.suffix == ".zip":
             shutil.make_archive(str(temporary / "bundle"), "zip", temporary, out.stem)
@@ -80,7 +80,8 @@ def _copy_records(records: Sequence[Record], store: Store, to: Path) -> None:
         shutil.copyfile(file, copy)
 
 
-def _copy_sources(codes: Sequence[Code], kept: Sources, to: Sources) -> None:
+def copy_sources(codes: Sequence[Code], kept: Sources, to: Sources) -> None:
+    """Keep in ``to`` the code that is kept elsewhere, or is that of today's plugins."""
     for code in codes:
         if kept.find(code.fingerprint):
             shutil.copytree(kept.place(code.fingerprint), to.place(code.fingerprint))
