@@ -117,7 +117,7 @@ def write_site(made: Sequence[Board], out: Path, records_at: str | None = None) 
     """Write the pages into a folder; how many bytes the first of them has.
 
     ``records_at``: an address below which the records' files lie as they lie below the working folder; without it the
-    pages lead to the files themselves. Raises BenchError where the folder refuses.
+    pages lead to the files themselves, and where it is empty to none. Raises BenchError where the folder refuses.
     """
     index = _page("leaderboard.html", boards=made, controls=controls(made))
     try:
@@ -154,4 +154,4 @@ def _page(template: str, **facts: object) -> bytes:
 def _link(file: Path, page: Path, records_at: str | None) -> str:
     if records_at is None:
         return Path(os.path.relpath(file, page)).as_posix()
-    return f"{records_at.rstrip('/')}/{file.as_posix()}"
+    return f"{records_at.rstrip('/')}/{file.as_posix()}" if records_at else ""
