@@ -23,6 +23,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     source.mkdir()
     for folder in PARTS:
         shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    of_reference = "results/reference/mnist/official_split/pca"
+    shutil.copytree(ROOT / of_reference, source / of_reference)
     (source / "tests").mkdir()
     (source / "tests" / "test_nothing.py").touch()
     for file in ("bench.toml", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"):
@@ -42,7 +44,7 @@ def test_the_wheel_has_every_module_and_the_default_configuration_and_no_other_t
         files = {f"{place}/{path}" for path in found if "__pycache__" not in path.parts}
         assert files
         assert files <= names
-    assert {"bench/bench.toml", "bench/py.typed"} <= names
+    assert {"bench/bench.toml", "bench/py.typed", "bench/reference/records.zip"} <= names
     top = {name.partition("/")[0] for name in names}
     assert {name for name in top if not name.endswith(".dist-info")} == {"bench"}
 
@@ -61,6 +63,9 @@ def test_the_unpacked_wheel_works_from_anywhere(wheel: zipfile.ZipFile, tmp_path
     assert "quickstart" in suites
     methods = json.loads(run("-m", "bench", "list", "methods", "--json"))
     assert {Path(row["source"]).parents[1] for row in methods} == {site / "bench" / "methods"}
+    reference = run("-m", "bench", "table", "mnist")
+    assert "mnist, official_split (version 1), profile cpu" in reference
+    assert "pca" in reference
     grid = "--suite quickstart --methods ocsvm --classes 0 --device cpu --results runs --data data"
     table = run("-m", "bench", "run", *grid.split())
     assert "ocsvm" in table

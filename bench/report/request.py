@@ -28,6 +28,13 @@ from bench.workspace import Workspace
 
 REFERENCE = Path("results/reference")
 """The committed reference run, shown where there are no runs of one's own."""
+INSTALLED = Path(__file__).parents[1] / "reference"
+"""Its records as a wheel has them."""
+
+
+def reference() -> Path:
+    """The folder of the reference run: of the checkout that is the working folder, else as it was installed."""
+    return REFERENCE if REFERENCE.is_dir() else INSTALLED
 
 
 def find_record(prefix: str, workspace: Workspace) -> Record:
@@ -37,13 +44,13 @@ def find_record(prefix: str, workspace: Workspace) -> Record:
     """
     own = Store(workspace.results)
     if not own.matching(prefix) and _falls_back(workspace):
-        return Store(REFERENCE).find(prefix)
+        return Store(reference()).find(prefix)
     return own.find(prefix)
 
 
 def results_of(record: Record, workspace: Workspace) -> Path:
     """The folder of a record that was found: that of one's own runs, or else of the reference run."""
-    return workspace.results if Store(workspace.results).holds(record.job) else REFERENCE
+    return workspace.results if Store(workspace.results).holds(record.job) else reference()
 
 
 def read_records(workspace: Workspace) -> list[Record]:
@@ -56,13 +63,13 @@ def read_records(workspace: Workspace) -> list[Record]:
         warn(error)
     if records or unreadable or not _falls_back(workspace):
         return under_every_label(records)
-    echo(f"no runs of your own in {workspace.results}; showing the reference run, {REFERENCE}", err=True)
-    return under_every_label(Store(REFERENCE).records()[0])
+    echo(f"no runs of your own in {workspace.results}; showing the reference run, {reference()}", err=True)
+    return under_every_label(Store(reference()).records()[0])
 
 
 def _falls_back(workspace: Workspace) -> bool:
     """Whether the reference run stands in where there are no records of one's own: nothing else is named."""
-    return workspace.results == Path(workspace.config.results) and REFERENCE.is_dir()
+    return workspace.results == Path(workspace.config.results) and reference().is_dir()
 
 
 def tables(
@@ -177,8 +184,8 @@ def records_of(name: str, records: Sequence[Record], workspace: Workspace, profi
 
 def score_reader(workspace: Workspace) -> Callable[[Record], Arrays]:
     """Reads the scores of what ``read_records`` found: records of one's own, or else of the reference run."""
-    own, reference = Store(workspace.results), Store(REFERENCE)
-    return lambda record: (own if own.holds(record.job) else reference).scores(record)
+    own, others = Store(workspace.results), Store(reference())
+    return lambda record: (own if own.holds(record.job) else others).scores(record)
 
 
 def recorded_dataset(setting: Setting, workspace: Workspace) -> PreparedDataset:
