@@ -1,4 +1,4 @@
-"""Carry the root's bench.toml and the records of the reference run inside the wheel; pyproject.toml declares the rest."""
+"""Carry the root's bench.toml and the reference run's records inside the wheel; pyproject.toml declares the rest."""
 
 import zipfile
 from pathlib import Path
