@@ -46,6 +46,7 @@ def submit(
         record.job.key: record
         for record in (named if names else records)
         if record.job.key not in old
+        and not record.job.tuning
         and profile in (None, record.job.profile)
         and (labels is None or record.job.label in labels)
     }

@@ -82,6 +82,8 @@ class Submission:
 
 
 def ended(record: Record, submission: Submission) -> str:
+    if record.job.tuning:
+        return "it chose a setting and was not tested: submit what was chosen"
     return "" if record.status == "done" else f"it ended as {record.status}: submit jobs that are done"
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from bench.choice import under_every_label
 from bench.config import Config
 from bench.errors import RecordUnreadable
 from bench.metrics import HIGHER_IS_BETTER
@@ -137,7 +138,7 @@ def boards(
         records, damaged = store.records()
         unreadable += damaged
         own: dict[Setting, list[Record]] = defaultdict(list)
-        for record in renamed(records, config.shown()):
+        for record in renamed(under_every_label(records), config.shown()):
             own[setting_of(record)].append(record)
         for setting, found in own.items():
             groups[setting].append((store, select(found, is_current)))
