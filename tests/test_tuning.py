@@ -30,8 +30,11 @@ from bench.jobs import Job, Request, expand
 from bench.method import FitContext, Images, Method, Scores, ignore_epoch
 from bench.record import Record
 from bench.registry import Registry
-from bench.report.request import tables
+from bench.report.export.frame import frame
+from bench.report.request import read_records, tables
+from bench.report.selection import superseded
 from bench.specs import parse_spec
+from bench.store import Store
 from bench.tuning import HeldOut, parse_tuning
 from bench.workspace import open_workspace
 
@@ -350,3 +353,17 @@ def test_a_criterion_that_returns_no_number_is_named(project: Project, job: Job,
     task = Task(job, digits.folder, (), criteria=(spec,), criterion_folders=(str(project.root / "mine"),))
     with pytest.raises(BenchError, match=r"criterion prying.* returned nan"):
         measured_with(Spy(), digits, task, ignore_epoch, [], Fits())
+
+
+def test_an_export_has_every_record_once_as_it_is(project: Project) -> None:
+    workspace = project.workspace()
+    store = Store(workspace.results)
+    chosen = with_choice(make_record(method="vae", label="vae(latent=8)"), CHOICE)
+    store.put(chosen)
+    store.put(fit("vae", {"made_anomalies": 0.5}))
+    exported = read_records(workspace, as_shown=False)
+    assert sorted(record.job.key for record in exported) == sorted({chosen.job.key, fit("vae", {}).job.key})
+    assert [record.job.label for record in read_records(workspace)] == ["vae(latent=8)", CHOICE.label]
+    assert superseded([*exported, fit("vae", {}, repeat=1)], lambda record: True) == []
+    written = frame(exported, {}, [])
+    assert len(written) == 2

@@ -36,7 +36,7 @@ def export(
     from bench.workspace import open_workspace
 
     workspace = open_workspace(config, None, results)
-    records = read_records(workspace)
+    records = read_records(workspace, as_shown=False)
     tracker, colon, place = target.partition(":")
     if not colon or target.endswith(frame.SUFFIXES):
         old = superseded(records, currency(workspace))

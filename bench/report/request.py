@@ -53,18 +53,20 @@ def results_of(record: Record, workspace: Workspace) -> Path:
     return workspace.results if Store(workspace.results).holds(record.job) else reference()
 
 
-def read_records(workspace: Workspace) -> list[Record]:
+def read_records(workspace: Workspace, as_shown: bool = True) -> list[Record]:
     """The records in the results folder, else those of the reference run; what cannot be read is named on stderr.
 
-    Without those of jobs that compare settings; one whose setting was chosen is there under the label of each choice.
+    ``as_shown``: without those of jobs that compare settings, and one whose setting was chosen under the label of each
+    choice; else each as it is.
     """
+    labelled = under_every_label if as_shown else list
     records, unreadable = Store(workspace.results).records()
     for error in unreadable:
         warn(error)
     if records or unreadable or not _falls_back(workspace):
-        return under_every_label(records)
+        return labelled(records)
     echo(f"no runs of your own in {workspace.results}; showing the reference run, {reference()}", err=True)
-    return under_every_label(Store(reference()).records()[0])
+    return labelled(Store(reference()).records()[0])
 
 
 def _falls_back(workspace: Workspace) -> bool:

@@ -27,9 +27,9 @@ def frame(
     """A row for each record, in the order given. ``names``: by label, the name that reports show.
 
     Columns: the key, ``current`` (false for a superseded record), the job's fields, that name as ``shown``, the status
-    and reason, then ``split.*``, ``metrics.*``, ``cost.*``, ``parameters.*``, ``ledger.*`` and ``provenance.*``;
-    ``oracle``, and ``epochs`` (how many). What is no number, text or truth value is JSON text. All values of a column
-    are of one type.
+    and reason, then ``split.*``, ``metrics.*``, ``criteria.*``, ``cost.*``, ``parameters.*``, ``ledger.*`` and
+    ``provenance.*``; ``oracle``, and ``epochs`` (how many). What is no number, text or truth value is JSON text. All
+    values of a column are of one type.
     """
     from pandas import DataFrame
 
@@ -74,7 +74,7 @@ def row(record: Record, names: Mapping[str, str] = NO_NAMES) -> dict[str, Any]:
         "oracle": record.oracle,
         "epochs": len(record.epochs),
     }
-    for section in ("split", "metrics", "cost", "parameters", "ledger", "provenance"):
+    for section in ("split", "metrics", "criteria", "cost", "parameters", "ledger", "provenance"):
         columns |= flat(section, getattr(record, section))
     return columns
 
