@@ -140,9 +140,9 @@ def outcome(trial: Trial, criterion: Criterion) -> Outcome | None:
     return Outcome(
         chosen,
         _spearman([worth[label] for label in worth], [aurocs[label] for label in worth]),
-        best - statistics.fmean(aurocs[label] for label in chosen),
+        statistics.fmean(best - aurocs[label] for label in chosen),
         None if default is None else best - default,
-        best - statistics.fmean(aurocs.values()),
+        statistics.fmean(best - auroc for auroc in aurocs.values()),
     )
 
 
