@@ -13,6 +13,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
+def test_every_page_of_docs_has_its_place_in_the_site() -> None:
+    placed = set(re.findall(r"^ +- .*: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {page.name for page in (ROOT / "docs").glob("*.md")} <= placed, "add the page to nav in mkdocs.yml"
+
+
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning_and_has_every_page_and_command(tmp_path: Path) -> None:
     if importlib.util.find_spec("mkdocs") is None or importlib.util.find_spec("mkdocstrings") is None:
