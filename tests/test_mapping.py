@@ -82,7 +82,7 @@ def recorded(found: Outcome, **job: Any) -> Record:
         **{"method": "mean_image", "dataset": "tiles", "protocol": "train_test_folders", "normal_class": "good", **job}
     )
     return Record(
-        made, "done", found.split, found.metrics, found.by_kind, found.maps, cost=found.cost, ledger=found.ledger
+        made, "done", found.split, found.metrics, found.by_kind, maps=found.maps, cost=found.cost, ledger=found.ledger
     )
 
 
