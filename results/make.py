@@ -5,6 +5,7 @@ Run it as ``python results/make.py`` after a run into results/reference.
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import subprocess
@@ -17,6 +18,8 @@ FIGURES = ("heatmap", "cost", "seeds", "critical-difference", "training-shared_a
 BLOCK = re.compile(r"<!-- bench (.*?) -->\n(?:.+\n)*\n")
 TRAININGS = (("cifar100", "apple"), ("coil100", "obj79"))
 """Suites of small classes, whose trainings are shown for one class, from records of their own."""
+CONDITIONS = {"contamination": "contamination", "corruption": "severity"}
+"""Conditions that are tried on MNIST and Fashion-MNIST, and the figure that shows the AUROC under each."""
 DIFFERS = 1
 """What ``bench verify`` ends with where something was published otherwise."""
 
@@ -43,6 +46,7 @@ def draw() -> None:
     draw_trainings()
     by_steps = ("--config", "ablation/bench.toml", "--results", "ablation_by_steps")
     bench("figures", "budgets", *by_steps, "--only", "steps", "--out", "figures")
+    draw_conditions()
 
 
 def draw_trainings() -> None:
@@ -51,6 +55,16 @@ def draw_trainings() -> None:
         for suite, normal_class in TRAININGS:
             asked = ("--class", normal_class, "--only", "training", "--results", "small_classes", "--out", folder)
             bench("figures", suite, *asked)
+        for file in Path(folder).glob("*.png"):
+            shutil.copy(file, HERE / "figures")
+
+
+def draw_conditions() -> None:
+    """The AUROC of every method by the share of anomalies among its training images, and by severity of corruptions."""
+    conditions = ("--config", "protocols/bench.toml", "--results", "protocols")
+    with tempfile.TemporaryDirectory() as folder:
+        for (condition, figure), dataset in itertools.product(CONDITIONS.items(), ("mnist", "fashion_mnist")):
+            bench("figures", f"{condition}_{dataset}", *conditions, "--only", figure, "--out", folder)
         for file in Path(folder).glob("*.png"):
             shutil.copy(file, HERE / "figures")
 

@@ -32,7 +32,7 @@ class DROCC(EpochMethod):
     """Anomaly score: −f(x), the negated logit of being normal, after the last epoch.
 
     - ``radius``: r / √d of standardised images of d numbers. For CIFAR-10 the authors chose r for each class, from 8
-      (0.14 · √d) to 40 (0.72 · √d); for other data they say that √d / 2 works best.
+      (0.14 · √d) to 40 (0.72 · √d); √d / 2 is ours; their notes name it for other data, as we remember them.
     - ``gamma``: the search is put back between the spheres of radius r and γ·r around an image.
     - ``mu``: μ, the weight of the points that were found.
     - ``ascent_steps``, ``ascent_size``: of the search, by normalised gradients.
