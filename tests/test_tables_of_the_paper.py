@@ -137,7 +137,7 @@ def test_what_was_published_under_another_protocol_is_context_in_the_tables_of_t
     """They are in the paper's tables, but what their authors did is not what these suites do."""
     context = [
         figure
-        for name in set(load_config().tables) - {"skip-ganomaly", "skip_ganomaly", "skip_ganomaly_cifar10"}
+        for name in ("1", "2", "3", "4", "5")
         for by_place in of_table(name).values()
         for figure in by_place.values()
         if figure.kind == "context"

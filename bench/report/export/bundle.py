@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from bench.errors import BenchError
 from bench.record import Record
-from bench.registry import Kind
+from bench.registry import PLURALS, Kind
 from bench.report.tables.markup import templates
 from bench.sources import SOURCES, Code, Sources, libraries, strangers
 from bench.store import Store
@@ -99,7 +99,7 @@ def _write_texts(
     sources = Sources(folder / RECORDS)
     kept = [code for code in codes if sources.find(code.fingerprint)]
     newest = {(code.kind, code.name): f"{RECORDS}/{SOURCES}/{code.fingerprint}" for code in kept}
-    plugins = {f"{kind}s": [place for (of, _), place in newest.items() if of == kind] for kind in get_args(Kind)}
+    plugins = {PLURALS[kind]: [place for (of, _), place in newest.items() if of == kind] for kind in get_args(Kind)}
     bundled = {**config, "results": RECORDS, "plugins": plugins}
     bundled.pop("data", None)
     texts = {

@@ -51,7 +51,7 @@ def environment(table: Table, decimals: int = 3, siunitx: bool = False, layout: 
     how = arranged(own, WIDTHS[layout], decimals, printed)
     blocks = iter([_block(own, how, columns, decimals, siunitx) for columns in how.blocks])
     caption = escaped(_uncounted(table.caption or table.title))
-    head = rf"\caption{{{caption}}}" + "\n" + rf"\label{{tab:{_label(table.title)}}}"
+    head = rf"\caption{{{caption}}}" + "\n" + rf"\label{{tab:{_label(table.title, table.part)}}}"
     bodies = []
     for count in how.tables:
         tabulars = "\\par\\medskip\n".join(next(blocks) for _ in range(count))
@@ -118,7 +118,7 @@ def _uncounted(title: str) -> str:
     return re.sub(r"^Table \d+\. ", "", title)
 
 
-def _label(title: str) -> str:
-    """A label of letters, digits and hyphens, from a title's first words."""
-    words = re.findall(r"[a-z0-9]+", title.lower())
-    return "-".join(words[:6])
+def _label(title: str, part: str) -> str:
+    """A label of letters, digits and hyphens, from a title's first words and those of the part."""
+    words, own = (re.findall(r"[a-z0-9]+", text.lower()) for text in (title, part))
+    return "-".join([*words[:6], *own])

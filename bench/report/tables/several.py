@@ -124,6 +124,7 @@ def _table(
         across="metric",
         provenance=provenance(selection.records),
         partial=[],
+        part=part,
         caption=f"{named}{further}" if title else ", ".join([setting.in_words(), *([part] if part else [])]),
         marks={**tuned_marks(selection.records, lines), **dict.fromkeys(apart, "‡")},
         lower=frozenset(metric for metric in figures if not HIGHER_IS_BETTER.get(metric, metric != SECONDS)),

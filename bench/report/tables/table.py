@@ -85,6 +85,8 @@ class Table:
     """Rows or columns whose means are over some of the classes only: not to be held against a mean over all."""
     caption: str = ""
     """The title as a paper has it; empty where it is the same."""
+    part: str = ""
+    """The class or kind of anomaly that it is of, where another table is of the whole."""
     published: Mapping[str, str] = field(default_factory=dict)
     """By row or column, the one that holds its published figures."""
 
