@@ -123,6 +123,7 @@ except KeyboardInterrupt as stop:
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_says_so_and_goes_on_when_called_again(bench: Bench) -> None:
     gate = Gate(bench.folder / "gate")
     bench.environment |= gate.environment

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from cli import Bench
 
 
+@pytest.mark.slow
 def test_a_model_without_its_weights_has_a_record_that_says_so_and_the_others_end_well(
     bench: Bench, tmp_path: Path
 ) -> None:

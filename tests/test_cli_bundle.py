@@ -11,6 +11,8 @@ import pytest
 from cli import Bench, python_prints
 from projects import DATASET, METHOD
 
+pytestmark = pytest.mark.slow
+
 TOML = """
 [plugins]
 methods = ["methods"]

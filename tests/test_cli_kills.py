@@ -14,6 +14,8 @@ import time
 import pytest
 from cli import CLASSES, GATED, METHODS, Bench, Gate
 
+pytestmark = pytest.mark.slow
+
 KILLS = 10
 
 
@@ -24,7 +26,6 @@ def gate(bench: Bench) -> Gate:
     return gate
 
 
-@pytest.mark.slow
 def test_a_run_killed_ten_times_ends_with_the_records_and_the_scores_of_an_undisturbed_one(
     bench: Bench, undisturbed: Bench
 ) -> None:

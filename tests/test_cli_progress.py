@@ -17,6 +17,7 @@ def gate(bench: Bench) -> Gate:
     return gate
 
 
+@pytest.mark.slow
 def test_json_prints_events_alone_and_the_log_keeps_them(bench: Bench) -> None:
     ended = bench.digits(f"{GATED},misbehaves(how='raises')", "0,1", "--json")
     assert ended.returncode == 1
@@ -45,6 +46,7 @@ def test_quiet_leaves_the_table_and_nothing_else(bench: Bench) -> None:
     assert [row[0] for row in rows(ended.stdout)] == ["0", "1", "mean"]
 
 
+@pytest.mark.slow
 def test_watch_follows_a_run_to_its_end_and_then_counts_the_records(bench: Bench, gate: Gate) -> None:
     run = bench.start_digits(GATED, "0,1,2")
     run.until(lambda: len(gate.waiting()) == 2)

@@ -7,6 +7,7 @@ import shlex
 import shutil
 
 import pandas as pd
+import pytest
 from cli import Bench
 
 
@@ -37,6 +38,7 @@ def test_a_real_run_is_reported_on_one_page_that_says_how_to_repeat_it(undisturb
     assert "bench run" in bench("report", "--results", "elsewhere").stderr
 
 
+@pytest.mark.slow
 def test_records_of_code_that_has_changed_are_shown_and_removed_only_when_told(bench: Bench) -> None:
     plugin = bench.folder / "mine" / "brightness.py"
     plugin.parent.mkdir()

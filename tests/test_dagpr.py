@@ -25,6 +25,7 @@ def fitted(n: int = 48, channels: int = 1, seed: int = 0, **parameters: Any) -> 
     return DAGPR(**{**NARROW, **parameters}).fit(lit(0, n, 1, channels), FitContext(seed=seed))
 
 
+@pytest.mark.slow
 def test_training_raises_the_mean_over_digits() -> None:
     """Measured: 0.68, 0.77 and 0.67, untrained 0.23, 0.51 and 0.66: it learns, but the digit 8 shows little of it.
 

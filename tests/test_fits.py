@@ -59,6 +59,7 @@ def told(outcome: Outcome) -> tuple[object, ...]:
     return arrays, outcome.metrics, outcome.epochs, outcome.split, outcome.parameters, outcome.ledger, steps
 
 
+@pytest.mark.slow
 def test_a_shared_fit_gives_the_scores_of_jobs_that_are_run_alone_in_whatever_order(
     tasks: Callable[..., list[Task]],
 ) -> None:
@@ -155,6 +156,7 @@ def test_tasks_of_one_fit_go_to_one_taker_and_keep_no_other_waiting(groups: list
     assert all(len(each) == 1 for each in who.values())
 
 
+@pytest.mark.slow
 def test_jobs_of_a_fit_come_one_after_another_and_the_later_ones_are_expected_to_score_alone(
     bench: Bench, tasks: Callable[..., list[Task]]
 ) -> None:

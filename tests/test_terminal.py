@@ -48,6 +48,7 @@ def test_a_board_shows_names_as_they_are() -> None:
     assert "[/a] 0.5" in shown
 
 
+@pytest.mark.slow
 def test_a_run_over_folders_with_strange_names_shows_them_escaped(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     for name in (EVIL, "[/red]"):
