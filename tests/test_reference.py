@@ -256,6 +256,81 @@ def test_what_is_said_of_magnetic_tiles_is_what_the_records_hold() -> None:
     assert [each for each in told if each not in page] == []
 
 
+def test_what_is_said_of_contamination_and_corruptions_is_what_the_records_hold() -> None:
+    groups: dict[tuple[str, str, float, str], list[float]] = defaultdict(list)
+    for record in recorded("protocols"):
+        if record.job.protocol == "holdout_80_20":
+            job = record.job
+            groups[job.dataset, job.label, job.contamination, job.corruption].append(record.metrics["auroc"])
+    assert {len(found) for found in groups.values()} == {2}
+    labels = {label for _, label, *_ in groups}
+    assert len(labels) == 10
+
+    def of(label: str, contamination: float = 0.0, corruption: str = "", dataset: str = "mnist") -> float:
+        return mean(groups[dataset, label, contamination, corruption])
+
+    def lost(label: str, contamination: float = 0.0, corruption: str = "", dataset: str = "mnist") -> float:
+        return of(label, dataset=dataset) - of(label, contamination, corruption, dataset)
+
+    def best(contamination: float, dataset: str) -> str:
+        return max(labels, key=lambda label: of(label, contamination, dataset=dataset))
+
+    def at(kind: str) -> list[str]:
+        return [f"{kind}(severity={severity})" for severity in (1, 3, 5)]
+
+    other = "fashion_mnist"
+    for dataset in ("mnist", other):
+        losses = sorted(labels, key=lambda label: lost(label, 0.1, dataset=dataset))
+        assert losses[0] == "mean_image"
+        assert losses[-1] == "autoencoder"
+    assert sorted(labels, key=lambda label: lost(label, 0.1))[1] == "deep_svdd"
+    assert best(0.1, "mnist") == best(0.0, other) == "ganomaly"
+    assert best(0.1, other) == "shared_ae"
+    (faint,) = at("contrast")[2:]
+    assert [sum(of(label, 0.0, faint, each) < 0.5 for label in labels) for each in ("mnist", other)] == [7, 6]
+    assert max(labels, key=lambda label: of(label, 0.0, faint, other)) == "deep_svdd"
+    assert {f"{of('deep_svdd', 0.0, each):.3f}" for each in at("contrast")} == {f"{of('deep_svdd'):.3f}"}
+    most = {
+        kind: max(lost(label, 0.0, each) for label in labels for each in at(kind))
+        for kind in ("jpeg", "gaussian_noise")
+    }
+    shifted = "gaussian_noise(only='normal',severity=3)"
+    assert [sum(of(label, 0.0, shifted, each) < 0.5 for label in labels) for each in ("mnist", other)] == [2, 0]
+    for label in ("ganomaly", "ocsvm", "knn"):
+        assert lost(label, 0.0, shifted) < 0.01
+    page = " ".join((RESULTS / "README.md").read_text(encoding="utf-8").split())
+
+    def both(label: str, contamination: float) -> list[str]:
+        return [f"{of(label, contamination, dataset=dataset):.3f}" for dataset in ("mnist", other)]
+
+    told = [
+        "autoencoder falls from {0} to {2} on MNIST and from {1} to {3} on Fashion-MNIST".format(
+            *both("autoencoder", 0.0), *both("autoencoder", 0.1)
+        ),
+        "the VAE from {0} to {2} and from {1} to {3}.".format(*both("vae", 0.0), *both("vae", 0.1)),
+        f"least on either, {lost('mean_image', 0.1):.3f} and {lost('mean_image', 0.1, dataset=other):.3f}, and on",
+        f"Deep SVDD next, {lost('deep_svdd', 0.1):.3f}.",
+        f"lose {lost('ganomaly', 0.1):.3f} and {lost('shared_ae', 0.1):.3f} there, "
+        f"{lost('ganomaly', 0.1, dataset=other):.3f} and {lost('shared_ae', 0.1, dataset=other):.3f} on Fashion-MNIST",
+        f"GANomaly stays the best on MNIST, {of('ganomaly', 0.1):.3f};",
+        f"the best on clean images ({of('ganomaly', dataset=other):.3f}), the shared autoencoder is, "
+        f"{of('shared_ae', 0.1, dataset=other):.3f}, with the mean image at {of('mean_image', 0.1, dataset=other):.3f}",
+        "costs no method more than "
+        f"{max(lost(label, 0.01, dataset=dataset) for label in labels for dataset in ('mnist', other)):.3f}.",
+        f"the autoencoder at {of('autoencoder', 0.0, faint):.3f}",
+        f"GANomaly falls from {of('ganomaly'):.3f} to {of('ganomaly', 0.0, faint):.3f}",
+        f"does not notice ({of('deep_svdd'):.3f} at every severity)",
+        f"OC-SVM keeps {of('ocsvm', 0.0, faint):.3f} and the mean image {of('mean_image', 0.0, faint):.3f}",
+        f"Deep SVDD is the best at {of('deep_svdd', 0.0, faint, other):.3f} again",
+        f"JPEG costs no method more than {most['jpeg']:.3f}, noise none more than {most['gaussian_noise']:.3f}",
+        f"blur takes the autoencoder to {of('autoencoder', 0.0, at('gaussian_blur')[2]):.3f}",
+        f"the shared autoencoder ({of('shared_ae', 0.0, shifted):.3f})",
+        f"Skip-GANomaly ({of('skip_ganomaly', 0.0, shifted):.3f})",
+        f"GANomaly ({of('ganomaly', 0.0, shifted):.3f})",
+    ]
+    assert [each for each in told if each not in page] == []
+
+
 def test_the_account_names_every_processor_that_made_a_record() -> None:
     page = (RESULTS / "README.md").read_text(encoding="utf-8")
     for processor in {record.provenance["cpu"] for folder in FOLDERS for record in recorded(folder)}:
