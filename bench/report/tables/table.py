@@ -89,7 +89,6 @@ class Table:
     """The class or kind of anomaly that it is of, where another table is of the whole."""
     published: Mapping[str, str] = field(default_factory=dict)
     """By row or column, the one that holds its published figures."""
-
     marks: Mapping[str, str] = field(default_factory=dict)
     """By row or column, another sign that the notes explain."""
     lower: frozenset[str] = frozenset()
@@ -293,7 +292,9 @@ def cells_over(
 
 def _class_cell(own: Iterable[Record], line: Series, normal_class: str, wanted: int) -> Cell:
     """One value a seed, of a label's own records."""
-    found = sorted((record for record in own if record.job.normal_class == normal_class), key=_seed)
+    found = sorted(
+        (record for record in own if record.job.normal_class == normal_class), key=lambda record: record.job.seed
+    )
     values = [line.figure(record) for record in found if record.status == "done"]
     failed = sum(record.status != "done" for record in found)
     return Cell(tuple(value for value in values if value is not None), wanted if found else 0, failed)
@@ -396,7 +397,3 @@ def provenance(records: Sequence[Record]) -> list[Note]:
 
 def _range(counts: set[int]) -> str:
     return f"{min(counts)}–{max(counts)}" if len(counts) > 1 else str(min(counts))
-
-
-def _seed(record: Record) -> int:
-    return record.job.seed
