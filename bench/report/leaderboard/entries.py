@@ -126,7 +126,9 @@ class Board:
 def boards(
     folders: Iterable[Path], config: Config, is_current: Callable[[Record], bool]
 ) -> tuple[list[Board], list[RecordUnreadable]]:
-    """The boards of all records in some results folders, by suite in the order of bench.toml; what cannot be read.
+    """The boards of the records in some results folders, by suite in the order of bench.toml; what cannot be read.
+
+    Contaminated training and corrupted test images have none: tables and figures hold these conditions side by side.
 
     Where a folder has several records of a label, class and seed, those of today's code win, then the newest. Raises
     BenchError where records of one setting were made on different splits.
@@ -139,7 +141,8 @@ def boards(
         unreadable += damaged
         own: dict[Setting, list[Record]] = defaultdict(list)
         for record in renamed(under_every_label(records), config.shown()):
-            own[setting_of(record)].append(record)
+            if not (record.job.contamination or record.job.corruption):
+                own[setting_of(record)].append(record)
         for setting, found in own.items():
             groups[setting].append((store, select(found, is_current)))
     made = [_board(setting, chosen, config, is_current) for setting, chosen in groups.items()]
