@@ -17,6 +17,7 @@ from bench.images import resized
 from bench.method import Count, Epoch, EpochMethod, FitContext, Images, NotNegative, Positive, Scores, Whole
 from bench.methods._channels import ChannelScaling, unit
 from bench.methods._confetti import strewn
+from bench.methods._milestones import falling
 from bench.methods._pooled_blocks import SidesInEighths
 from bench.training import adam, autocast, minimise, scored, seeded, to_device, train
 
@@ -98,7 +99,7 @@ class HypersphereClassifier(EpochMethod):
             minimise(loss, optimiser)
             return {"hypersphere": loss}
 
-        for epoch in train(
+        training = train(
             self.network,
             step,
             images,
@@ -108,11 +109,8 @@ class HypersphereClassifier(EpochMethod):
             min_steps=self.min_steps,
             prepare=unit,
             capturable=True,
-        ):
-            yield epoch
-            if epoch.number in self.milestones:
-                for group in optimiser.param_groups:
-                    group["lr"] *= 0.1  # in place: it is a tensor
+        )
+        yield from falling(training, optimiser, self.milestones)
 
     def score(self, images: Images) -> Scores:
         return scored(self.anomaly, resized(images, self.image_size), device=self.device, prepare=unit)

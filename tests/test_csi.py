@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from learning import learnt
 
-from bench.datasets.digits import Digits
 from bench.method import Epoch, FitContext, Images
 from bench.methods._augmentations import changed
 from bench.methods.today.csi import CSI
-from bench.metrics import auroc
 from bench.testing.images import TEST, auroc_of, lit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -36,15 +34,7 @@ def test_it_learns_which_half_is_bright() -> None:
 
 @pytest.mark.slow
 def test_it_learns_a_digit() -> None:
-    content = Digits().read(Path())
-    normal, others = (content.images[(content.labels == 7) == side] for side in (True, False))
-    test = np.concatenate([normal[128:], others[:200]])
-    labels = np.repeat(np.array([0, 1], dtype=np.uint8), [len(normal) - 128, 200])
-    figures = []
-    for epochs in (0, 25):
-        told: list[Epoch] = []
-        method = CSI(**{**SMALL, "epochs": epochs}).fit(normal[:128], FitContext(seed=0, on_epoch=told.append))
-        figures.append(auroc(labels, method.score(test)))
+    figures, told = learnt(7, lambda epochs: CSI(**{**SMALL, "epochs": epochs}), (0, 25))
     for loss in ("contrast", "shift"):
         assert told[-1].losses[loss] < told[0].losses[loss] - 0.2
     assert figures[1] > 0.85, figures

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,13 +9,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from learning import learnt
 from torch import nn
 
 from bench.batchnorm import norms
-from bench.datasets.digits import Digits
 from bench.method import Epoch, FitContext
 from bench.methods.today.drocc import DROCC, network, says
-from bench.metrics import auroc
 from bench.testing.images import TEST, lit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -29,15 +27,7 @@ def fitted(epochs: int = 1, **parameters: Any) -> DROCC:
 
 
 def test_it_learns_a_digit() -> None:
-    content = Digits().read(Path())
-    normal, others = (content.images[(content.labels == 8) == side] for side in (True, False))
-    test = np.concatenate([normal[128:], others[:200]])
-    labels = np.repeat(np.array([0, 1], dtype=np.uint8), [len(normal) - 128, 200])
-    figures = []
-    for epochs in (0, 20):
-        told: list[Epoch] = []
-        method = DROCC(**SMALL, epochs=epochs).fit(normal[:128], FitContext(seed=0, on_epoch=told.append))
-        figures.append(auroc(labels, method.score(test)))
+    figures, told = learnt(8, lambda epochs: DROCC(**SMALL, epochs=epochs), (0, 20))
     assert told[-1].losses["normal"] < 0.7 * told[0].losses["normal"]
     assert told[-1].losses["found"] < 0.8 * told[0].losses["found"]
     assert figures[1] > 0.8, figures

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from learning import one_digit
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torchvision.models import resnet18
 
-from bench.datasets.digits import Digits
 from bench.errors import BenchError
 from bench.method import FitContext, Images
 from bench.methods._backbone import FeatureMethod, Features
@@ -46,12 +45,9 @@ def features(method: FeatureMethod, images: Images) -> list[Tensor]:
 
 @pytest.mark.parametrize("kind", METHODS)
 def test_a_digit_is_told_from_others_by_its_own_images_and_not_by_noise(kind: type[FeatureMethod]) -> None:
-    content = Digits().read(Path())
-    normal, others = (content.images[(content.labels == 4) == side] for side in (True, False))
-    noise = np.random.default_rng(0).integers(0, 256, (128, 8, 8, 1)).astype(np.uint8)
-    test = np.concatenate([normal[128:], others[:200]])
-    labels = np.repeat(np.array([0, 1], dtype=np.uint8), [len(normal) - 128, 200])
-    figures = [auroc(labels, fitted(kind, images).score(test)) for images in (normal[:128], noise)]
+    digit = one_digit(4)
+    noise = np.random.default_rng(0).integers(0, 256, digit.train.shape).astype(np.uint8)
+    figures = [auroc(digit.labels, fitted(kind, images).score(digit.test)) for images in (digit.train, noise)]
     assert figures[0] > 0.9, figures
     assert figures[0] > figures[1] + 0.1, figures
 

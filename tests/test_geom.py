@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,14 +9,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from learning import learnt
 from scipy.special import psi
 from scipy.stats import dirichlet as density
 
-from bench.datasets.digits import Digits
-from bench.method import Epoch, FitContext
+from bench.method import FitContext
 from bench.methods._transforms import combined
 from bench.methods.today.geom import GEOM, dirichlet, inverse_psi
-from bench.metrics import auroc
 from bench.testing.images import TEST, lit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -27,15 +25,7 @@ SMALL: dict[str, Any] = {"image_size": 8, "transforms": 8, "width": 1, "batch_si
 
 def test_it_learns_a_digit() -> None:
     """Dirichlets of an untrained network's answers are densities already, and tell bright halves apart."""
-    content = Digits().read(Path())
-    normal, others = (content.images[(content.labels == 4) == side] for side in (True, False))
-    test = np.concatenate([normal[128:], others[:200]])
-    labels = np.repeat(np.array([0, 1], dtype=np.uint8), [len(normal) - 128, 200])
-    figures = []
-    for epochs in (0, 3):
-        told: list[Epoch] = []
-        method = GEOM(**{**SMALL, "epochs": epochs}).fit(normal[:128], FitContext(seed=0, on_epoch=told.append))
-        figures.append(auroc(labels, method.score(test)))
+    figures, told = learnt(4, lambda epochs: GEOM(**{**SMALL, "epochs": epochs}), (0, 3))
     assert told[-1].losses["cross_entropy"] < 0.5 * told[0].losses["cross_entropy"]
     assert figures[1] > 0.93, figures
     assert 1 - figures[1] < 0.6 * (1 - figures[0]), figures

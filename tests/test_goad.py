@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +9,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from learning import learnt
 
-from bench.datasets.digits import Digits
-from bench.method import Epoch, FitContext
+from bench.method import FitContext
 from bench.methods._transforms import combined
 from bench.methods.today.goad import GOAD, triplet_centre
-from bench.metrics import auroc
 from bench.testing.images import TEST, lit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -25,16 +23,7 @@ SMALL: dict[str, Any] = {"image_size": 8, "transforms": 8, "width": 1, "batch_si
 
 def test_it_learns_a_digit() -> None:
     """Features of an untrained network have centres already that tell much; the errors left fall by more than half."""
-    content = Digits().read(Path())
-    normal, others = (content.images[(content.labels == 9) == side] for side in (True, False))
-    test = np.concatenate([normal[128:], others[:200]])
-    labels = np.repeat(np.array([0, 1], dtype=np.uint8), [len(normal) - 128, 200])
-    figures = []
-    for epochs in (0, 3):
-        told: list[Epoch] = []
-        method = GOAD(**{**SMALL, "epochs": epochs, "lr": 3e-3})
-        method.fit(normal[:128], FitContext(seed=0, on_epoch=told.append))
-        figures.append(auroc(labels, method.score(test)))
+    figures, told = learnt(9, lambda epochs: GOAD(**{**SMALL, "epochs": epochs, "lr": 3e-3}), (0, 3))
     assert told[-1].losses["cross_entropy"] < 0.8 * told[0].losses["cross_entropy"]
     assert told[-1].losses["triplet_centre"] < 0.5 * told[0].losses["triplet_centre"]
     assert figures[1] > 0.95, figures

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,15 +10,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from learning import learnt
 from torch import Tensor, nn
 
-from bench.datasets.digits import Digits
-from bench.method import Epoch, FitContext
+from bench.method import FitContext
 from bench.methods._confetti import COLOURED, MOST, WHITE, _more_than, pieces, smoothed, strewn
 from bench.methods._hypersphere import HypersphereClassifier, augmented, hypersphere_loss, pseudo_huber
 from bench.methods.today.fcdd import FCDD, FIELD, STRIDE, gaussians
 from bench.methods.today.hsc import HSC, network
-from bench.metrics import auroc
 from bench.testing.images import TEST, lit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -205,16 +203,7 @@ def test_the_map_is_a_strided_transposed_convolution_with_a_gaussian(blur: float
 def test_it_learns_a_digit(
     kind: type[HypersphereClassifier], digit: int, reached: float, parameters: dict[str, Any]
 ) -> None:
-    content = Digits().read(Path())
-    normal, others = (content.images[(content.labels == digit) == side] for side in (True, False))
-    test = np.concatenate([normal[128:], others[:200]])
-    labels = np.repeat(np.array([0, 1], dtype=np.uint8), [len(normal) - 128, 200])
-    figures = []
-    for epochs in (0, 20):
-        told: list[Epoch] = []
-        method = kind(**{**SMALL, **parameters, "epochs": epochs})
-        method.fit(normal[:128], FitContext(seed=0, on_epoch=told.append))
-        figures.append(auroc(labels, method.score(test)))
+    figures, told = learnt(digit, lambda epochs: kind(**{**SMALL, **parameters, "epochs": epochs}), (0, 20))
     assert told[-1].losses["hypersphere"] < 0.7 * told[0].losses["hypersphere"]
     assert figures[1] > reached, figures
     assert figures[1] > figures[0] + 0.15, figures

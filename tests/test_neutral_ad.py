@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from learning import learnt
 
-from bench.datasets.digits import Digits
-from bench.method import Epoch, FitContext
+from bench.method import FitContext
 from bench.methods.today.neutral_ad import Form, NeuTraLAD, Views, dcl
-from bench.metrics import auroc
 from bench.testing.images import TEST, lit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -21,16 +18,7 @@ SMALL: dict[str, Any] = {"transformations": 4, "image_size": 8, "width": 4, "dim
 
 
 def test_it_learns_a_digit() -> None:
-    content = Digits().read(Path())
-    normal, others = (content.images[(content.labels == 4) == side] for side in (True, False))
-    test = np.concatenate([normal[128:], others[:200]])
-    labels = np.repeat(np.array([0, 1], dtype=np.uint8), [len(normal) - 128, 200])
-    figures = []
-    for epochs in (0, 8):
-        told: list[Epoch] = []
-        method = NeuTraLAD(**SMALL, epochs=epochs)
-        method.fit(normal[:128], FitContext(seed=0, on_epoch=told.append))
-        figures.append(auroc(labels, method.score(test)))
+    figures, told = learnt(4, lambda epochs: NeuTraLAD(**SMALL, epochs=epochs), (0, 8))
     assert told[-1].losses["contrast"] < 0.6 * told[0].losses["contrast"]
     assert figures[1] > 0.85, figures
     assert figures[1] > figures[0] + 0.15, figures

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from learning import learnt
 
-from bench.datasets.digits import Digits
-from bench.method import Epoch, FitContext
+from bench.method import FitContext
 from bench.methods._wide_residual import WideResidual
 from bench.methods.today.rotnet import RotNet
-from bench.metrics import auroc
 from bench.testing.images import TEST, auroc_of, lit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -38,15 +36,7 @@ def test_it_learns_which_half_is_bright() -> None:
 
 
 def test_it_learns_a_digit_that_no_rotation_looks_like() -> None:
-    content = Digits().read(Path())
-    normal, others = (content.images[(content.labels == 4) == side] for side in (True, False))
-    test = np.concatenate([normal[128:], others[:200]])
-    labels = np.repeat(np.array([0, 1], dtype=np.uint8), [len(normal) - 128, 200])
-    figures = []
-    for epochs in (0, 12):
-        told: list[Epoch] = []
-        method = RotNet(**{**SMALL, "epochs": epochs}).fit(normal[:128], FitContext(seed=0, on_epoch=told.append))
-        figures.append(auroc(labels, method.score(test)))
+    figures, told = learnt(4, lambda epochs: RotNet(**{**SMALL, "epochs": epochs}), (0, 12))
     assert told[-1].losses["cross_entropy"] < 0.5 * told[0].losses["cross_entropy"]
     assert figures[1] > 0.9, figures
     assert figures[1] > figures[0] + 0.15, figures

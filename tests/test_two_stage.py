@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from learning import learnt
 from scipy.special import logsumexp
 from sklearn.svm import OneClassSVM
 from torch import nn
 from torchvision.models import resnet18
 
-from bench.datasets.digits import Digits
 from bench.method import Epoch, FitContext
 from bench.methods._representation import Encoder
 from bench.methods._two_stage import TwoStage, density, support
 from bench.methods.today.rot_kde import RotKDE
 from bench.methods.today.simclr_ocsvm import SimCLROCSVM
-from bench.metrics import auroc
 from bench.testing.images import TEST, lit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -72,16 +70,8 @@ def test_what_is_far_from_all_kernels_is_far_by_different_amounts() -> None:
 
 @pytest.mark.parametrize("kind", [SimCLROCSVM, RotKDE])
 def test_a_digit_is_told_better_after_training(kind: type[TwoStage]) -> None:
-    content = Digits().read(Path())
-    normal, others = (content.images[(content.labels == 7) == side] for side in (True, False))
-    test = np.concatenate([normal[128:], others[:200]])
-    labels = np.repeat(np.array([0, 1], dtype=np.uint8), [len(normal) - 128, 200])
-    missed = []
-    for epochs in (0, 4):
-        told: list[Epoch] = []
-        method: Any = kind(**SMALL, epochs=epochs, lr=RATES[kind])
-        method.fit(normal[:128], FitContext(seed=0, on_epoch=told.append))
-        missed.append(1 - auroc(labels, method.score(test)))
+    figures, told = learnt(7, lambda epochs: kind(**SMALL, epochs=epochs, lr=RATES[kind]), (0, 4))
+    missed = [1 - figure for figure in figures]
     (loss,) = told[-1].losses
     assert told[-1].losses[loss] < told[0].losses[loss] - 0.2
     assert missed[1] < 0.6 * missed[0], missed

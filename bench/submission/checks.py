@@ -74,8 +74,7 @@ class Submission:
     def split(self, record: Record) -> Split:
         """The split of a record's job, made here. Raises BenchError where it cannot be made."""
         job, here = record.job, self.with_code(record)
-        dataset = here.dataset(parse_spec(job.dataset))
-        return here.protocol(job.protocol).split(dataset, job.normal_class, job.seed, job.max_train, job.contamination)
+        return job.split(here.dataset(parse_spec(job.dataset)), here.protocol(job.protocol))
 
     def scores(self, record: Record) -> Arrays:
         return self.store.scores(record)

@@ -15,6 +15,7 @@ from bench.images import resized
 from bench.method import Count, Epoch, EpochMethod, FitContext, Images, NotNegative, Positive, Scores, Whole, method
 from bench.methods._channels import ChannelScaling, unit
 from bench.methods._lenet import SLOPE
+from bench.methods._milestones import falling
 from bench.methods._pooled_blocks import SidesInEighths, pooled_blocks
 from bench.training import adam, autocast, minimise, scored, seeded, to_device, train
 
@@ -76,7 +77,7 @@ class DROCC(EpochMethod):
             minimise(loss, optimiser)
             return {"normal": normal, "found": found}
 
-        for epoch in train(
+        training = train(
             self.network,
             step,
             images,
@@ -86,11 +87,8 @@ class DROCC(EpochMethod):
             min_steps=self.min_steps,
             prepare=self.prepared,
             capturable=True,
-        ):
-            yield epoch
-            if epoch.number in (int(0.4 * self.epochs), int(0.8 * self.epochs)):
-                for group in optimiser.param_groups:
-                    group["lr"] *= 0.1  # in place: it is a tensor
+        )
+        yield from falling(training, optimiser, [int(0.4 * self.epochs), int(0.8 * self.epochs)])
 
     def score(self, images: Images) -> Scores:
         sized = resized(images, self.image_size)
