@@ -71,16 +71,15 @@ def test_the_page_on_use_leads_to_scores_that_tell_new_pictures_apart(plain: Ben
 
 
 def outputs(notebook: Any) -> list[dict[str, str]]:
-    """Of each cell of code: what it showed, by kind."""
-    return [
-        {
-            kind: "".join(text)
-            for output in cell["outputs"]
-            for kind, text in output.get("data", {output.get("name", "error"): output.get("text", "")}).items()
-        }
-        for cell in notebook["cells"]
-        if cell["cell_type"] == "code"
-    ]
+    """Of each cell of code: what it showed, by kind. What it printed may have come in several parts."""
+    cells: list[dict[str, str]] = []
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            cells.append({})
+            for output in cell["outputs"]:
+                for kind, text in output.get("data", {output.get("name", "error"): output.get("text", "")}).items():
+                    cells[-1][kind] = cells[-1].get(kind, "") + "".join(text)
+    return cells
 
 
 def test_the_notebook_shows_what_it_shows(tmp_path: Path, plain: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
