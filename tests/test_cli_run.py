@@ -226,6 +226,8 @@ def test_a_plan_times_a_few_steps_of_what_no_record_tells_and_keeps_nothing(benc
     assert re.search(r"2 +unknown  shared_ae", bench(*plan).stdout)
     probed = bench(*plan, "--probe")
     assert probed.returncode == 0, probed.stderr
+    assert "timing 4 and 20 steps of 1 jobs like which no record is; nothing of it is kept" in probed.stderr
+    assert re.search(r"\[2/2\] done +shared_ae", probed.stderr)
     assert "a few steps could not be timed of knn" in probed.stderr
     assert re.search(r"2 +0:\d\d:\d\d  shared_ae", probed.stdout)
     assert "not in this: 2 jobs like which no record on this kind of device is\n" in probed.stdout

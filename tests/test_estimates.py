@@ -119,14 +119,14 @@ def test_the_accuracy_is_the_median_share_that_estimates_were_off(estimated: Any
     assert accuracy([took(10.0)]) is None
 
 
-@given(begin=st.floats(0, 100), rate=st.floats(1e-6, 1), scoring=st.floats(0, 1), shown=st.integers(100, 10**7))
+@given(begin=st.floats(0, 100), rate=st.floats(1e-6, 1), scoring=st.floats(1e-6, 1), shown=st.integers(100, 10**7))
 def test_two_trials_tell_what_steps_take_and_what_it_takes_to_begin(
     begin: float, rate: float, scoring: float, shown: int
 ) -> None:
     works = [Work(200, 1000), Work(1000, 1000)]
     ended = [
         dataclasses.replace(
-            make_record(), cost={"fit_seconds": begin + rate * work.shown, "score_seconds": scoring * work.scored}
+            make_record(), cost={"fit_seconds": begin + rate * work.shown, "images_per_second": 1 / scoring}
         )
         for work in works
     ]
@@ -136,5 +136,5 @@ def test_two_trials_tell_what_steps_take_and_what_it_takes_to_begin(
 
 def test_trials_that_show_no_growth_count_whole() -> None:
     works = [Work(200, 10), Work(400, 10)]
-    ended = [dataclasses.replace(make_record(), cost={"fit_seconds": s, "score_seconds": 1.0}) for s in (3.0, 2.0)]
+    ended = [dataclasses.replace(make_record(), cost={"fit_seconds": s, "images_per_second": 10.0}) for s in (3.0, 2.0)]
     assert from_trials(Work(4000, 10), ended, works) == pytest.approx(21.0)

@@ -7,6 +7,7 @@ import functools
 import inspect
 import math
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -19,6 +20,7 @@ from bench.terminal import echo
 if TYPE_CHECKING:
     from bench.execution.executor import Executor
     from bench.execution.run import Plan, Result
+    from bench.jobs import Job
     from bench.workspace import Workspace
 
 
@@ -138,7 +140,7 @@ def run(
         for error in planned.unreadable:
             warn(error)
         if probe:
-            _probe(planned, workspace, places)
+            _probe(planned, workspace, places, quiet or as_json)
         if dry_run:
             _print_plan(title, planned, places, probe)
             return
@@ -172,12 +174,26 @@ plan.__signature__ = _signature.replace(  # type: ignore[attr-defined]  # typer 
 )
 
 
-def _probe(planned: Plan, workspace: Workspace, executor: Executor) -> None:
-    from bench.execution.observers import Observer
-    from bench.execution.probe import probe
+def _probe(planned: Plan, workspace: Workspace, executor: Executor, quiet: bool) -> None:
+    from bench.execution.estimates import Forecast
+    from bench.execution.observers import Observer, Observers
+    from bench.execution.probe import STEPS, probe
+    from bench.execution.progress import Progress
+    from bench.execution.screens import console
 
-    with contextlib.redirect_stdout(sys.stderr):
-        untimed = probe(planned, workspace, executor, Observer())
+    with contextlib.redirect_stdout(sys.stderr), contextlib.ExitStack() as shown:
+
+        def observe(trials: Sequence[Job]) -> Observer:
+            if quiet or not trials:
+                return Observer()
+            title = f"timing {' and '.join(map(str, STEPS))} steps"
+            echo(
+                f"{title} of {len(trials) // len(STEPS)} jobs like which no record is; nothing of it is kept", err=True
+            )
+            forecast = Forecast(trials, {}, lambda: executor.slots)
+            return Observers([forecast, shown.enter_context(Progress(console(), title, len(trials), forecast))])
+
+        untimed = probe(planned, workspace, executor, observe)
     if untimed:
         echo(f"a few steps could not be timed of {', '.join(dict.fromkeys(untimed))}", err=True)
 

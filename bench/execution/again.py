@@ -11,6 +11,7 @@ from bench.errors import BenchError
 from bench.execution.aside import run_aside
 from bench.execution.executor import Executor
 from bench.execution.observers import Observer
+from bench.execution.run import Options
 from bench.fingerprint import source_fingerprint
 from bench.jobs import Job
 from bench.record import Record
@@ -63,7 +64,7 @@ def again(recorded: Record, workspace: Workspace, executor: Executor, observer: 
     if recorded.status != "done":
         raise BenchError(f"{recorded.job.title} ended as {recorded.status}: there is no figure to compare with")
     job = as_of_today(recorded, workspace)
-    today = run_aside([job], workspace, executor, observer, trace=recorded.traced).get(job.key)
+    today = run_aside([job], workspace, executor, observer, Options(trace=recorded.traced)).get(job.key)
     if today is None:
         raise BenchError(f"{job.title} was stopped; nothing was kept of it")
     if today.status != "done":

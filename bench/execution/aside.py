@@ -17,13 +17,12 @@ from bench.workspace import Workspace
 
 
 def run_aside(
-    jobs: Sequence[Job], workspace: Workspace, executor: Executor, observer: Observer, *, trace: bool = False
+    jobs: Sequence[Job], workspace: Workspace, executor: Executor, observer: Observer, options: execution.Options
 ) -> Mapping[str, Record]:
     """The records of jobs by key, as a results folder would have them; a job that was stopped has none."""
     with tempfile.TemporaryDirectory() as folder:
         elsewhere = dataclasses.replace(workspace, results=Path(folder))
         planned = execution.Plan(jobs, list(jobs), device=executor.device)
-        options = execution.Options(trace=trace)
         tasks = execution.prepare(planned, elsewhere, options)
         store = Store(elsewhere.results)
         execution.run(planned, tasks, store, executor, observer, options)

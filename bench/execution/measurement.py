@@ -118,6 +118,8 @@ def measured_with(
     job, precision = task.job, precision_named(task.job.precision)
     protocol = _protocol(job.protocol, tuple(task.protocol_folders))
     split = job.split(dataset, protocol)
+    if task.most_scored is not None:
+        split = _thinned(split, task.most_scored)
     test = dataset.images[split.test]
     if job.corruption:
         test = parse_corruption(job.corruption)(test, split.test_labels, split.test, dataset.name)
@@ -201,6 +203,13 @@ def measured_with(
         arrays={**arrays, **reconstructions, **located.arrays},
         every_map=located.every,
     )
+
+
+def _thinned(split: Split, most: int) -> Split:
+    """The split with about so many of its test images, evenly from the normal and from the anomalous ones."""
+    every = max(1, round(len(split.test) / most))
+    kept = np.sort(np.concatenate([np.flatnonzero(split.test_labels == kind)[::every] for kind in (0, 1)]))
+    return dataclasses.replace(split, test=split.test[kept], test_labels=split.test_labels[kept])
 
 
 @functools.lru_cache(maxsize=8)

@@ -55,6 +55,8 @@ class Task:
     """Height and width that images of several sizes are brought to."""
     keep_maps: bool = False
     """Whether the maps of all test images are kept, not only of a few."""
+    most_scored: int | None = None
+    """About how many of the test images are scored, where that is not all."""
     criteria: Sequence[str] = ()
     """Specs of those that a job which compares settings has figures of."""
     criterion_folders: Sequence[str] = ()

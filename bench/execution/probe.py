@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from bench.errors import BenchError
 from bench.execution.aside import run_aside
 from bench.execution.estimates import Work, is_length
 from bench.execution.executor import Executor
 from bench.execution.observers import Observer
-from bench.execution.run import Plan
+from bench.execution.run import Options, Plan
 from bench.jobs import Job
 from bench.record import Record
 from bench.specs import Spec, Value, parse_spec
@@ -20,13 +20,19 @@ from bench.workspace import Workspace
 STEPS = (4, 20)
 """Lengths of the two trials of a job: their difference is what steps take, the rest is what it takes to begin."""
 
+SCORED = 256
+"""Test images of a trial, about: what one takes is known from them."""
 
-def probe(planned: Plan, workspace: Workspace, executor: Executor, observer: Observer) -> list[str]:
+
+def probe(
+    planned: Plan, workspace: Workspace, executor: Executor, observe: Callable[[Sequence[Job]], Observer]
+) -> list[str]:
     """Put into a plan what its jobs of unknown length should take, and the longest first again.
 
     Of the jobs with one spec, dataset, protocol and training cap, the first is trained for 4 steps and for 20, where
-    the run would train it, and scored; nothing of that is kept. Returns the labels of those that cannot be timed so:
-    they have no epochs, cannot be imported, or did not end well. Raises BenchError where it was stopped.
+    the run would train it, and scores a few hundred test images; nothing of that is kept. ``observe`` gets these
+    trials. Returns the labels of those that cannot be timed so: they have no epochs, cannot be imported, or did not end
+    well. Raises BenchError where it was stopped.
     """
     estimates = planned.estimates
     if estimates is None:
@@ -39,7 +45,7 @@ def probe(planned: Plan, workspace: Workspace, executor: Executor, observer: Obs
         place: _trials(jobs[0], estimates.parameters(jobs[0]) or {}, workspace) for place, jobs in unknown.items()
     }
     tried = [job for each in trials.values() for job in each]
-    records = run_aside(tried, workspace, executor, observer)
+    records = run_aside(tried, workspace, executor, observe(tried), Options(most_scored=SCORED))
     if len(records) < len(tried):
         raise BenchError("stopped while a few steps of each job were timed; nothing was run")
     untimed = []
@@ -76,7 +82,7 @@ def _trials(job: Job, parameters: Mapping[str, Value], workspace: Workspace) -> 
 def from_trials(work: Work, ended: Sequence[Record], works: Sequence[Work], fitted: bool = False) -> float:
     """Seconds for so much work, from a short trial and a longer one; for scoring alone where another job has fitted."""
     (short, long), (little, more) = ended, works
-    scoring = long.cost["score_seconds"] / max(1.0, more.scored) * work.scored
+    scoring = work.scored / long.cost["images_per_second"]
     if fitted:
         return scoring
     first, second = (record.cost["fit_seconds"] for record in (short, long))

@@ -235,6 +235,8 @@ class Options:
     checkpoint: float | None = None
     """Minutes between two checkpoints of a training; None: bench.toml's, 0: none."""
     keep_maps: bool = False
+    most_scored: int | None = None
+    """About how many test images are scored where nothing is kept of the figures; None: all."""
     criteria: Sequence[str] = ()
     """Specs of those that jobs which compare settings have figures of."""
 
@@ -293,6 +295,7 @@ def _tasks(
             trace=options.trace,
             shares_fit=jobs_of[job.fit_key] > 1 and not options.trace,
             keep_maps=options.keep_maps,
+            most_scored=options.most_scored,
             criteria=options.criteria,
             criterion_folders=workspace.config.plugins.criteria,
             others=others,
