@@ -1,3 +1,3 @@
 """The version of the distribution, read by setuptools and by every record."""
 
-VERSION = "0.1.0"
+VERSION = "1.0.0"

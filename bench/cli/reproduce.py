@@ -46,7 +46,7 @@ def reproduce(
 
 @functools.wraps(reproduce)
 def rerun(**options: Any) -> None:
-    echo("bench rerun is called bench reproduce now; the old name goes with the next version", err=True)
+    echo("bench rerun is called bench reproduce now; the old name goes with 1.1", err=True)
     reproduce(**options)
 
 
