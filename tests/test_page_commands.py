@@ -1,4 +1,8 @@
-"""What the pages say can be typed: every command and every option on them is one of ``bench``."""
+"""What the pages say can be typed: every command and every option on them is one of ``bench``.
+
+Those of docs/reports.md are done here too; those of docs/plugins.md in test_plugin_package.py, those of docs/python.md,
+docs/use.md and the notebook in test_python_pages.py.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ import typer
 import typer.core
 import typer.main
 from pages import DOCS, blocks
+from typer.testing import CliRunner
 
 from bench.cli import app
 
@@ -89,3 +94,26 @@ def test_what_cannot_be_typed_is_found(line: str) -> None:
     (words,) = words_of(line)
     with pytest.raises(AssertionError):
         parsed(words)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# docs/reports.md, on the reference run: it stands in where there are no runs of one's own
+
+ASKS_FOR_OTHERS = re.compile(r"^(run|compare|reproduce|pack|bundle) |magnetic_tile|--figures all|^leaderboard$")
+"""They need runs of one's own, or data; or take minutes, as others here that do the same do not."""
+
+
+@pytest.mark.slow
+def test_what_the_page_on_reports_says_of_records_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/reference").symlink_to(ROOT / "results/reference")
+    monkeypatch.chdir(tmp_path)
+    page = (DOCS / "reports.md").read_text(encoding="utf-8")
+    typed = [words for words in in_blocks(page) if not ASKS_FOR_OTHERS.search(" ".join(words))]
+    assert len(typed) > 15
+    for words in typed:
+        ended = CliRunner().invoke(app, words)
+        told = f"bench {shlex.join(words)}: {ended.exception!r} {ended.output[-400:]}"
+        assert ended.exit_code == ("verify" in words), told
+    for file in ("figures", "report.html", "site/index.html", "records.csv"):
+        assert (tmp_path / file).exists()
