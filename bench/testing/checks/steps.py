@@ -21,14 +21,14 @@ from bench.testing.promise import ConformanceError, NotApplicable, check, requir
 from bench.testing.subject import MIXED, SEED, Subject, scores
 from bench.testing.tape import Tape, reads
 
-IMAGES = 96
-"""Training images; twice as many have twice the steps."""
+UNTOLD = 48
+"""Images of a step where no hyperparameter called ``batch_size`` tells them."""
 
 
 @check(same_seed_same_scores)
 def steps_ask_the_host_nothing(subject: Subject) -> None:
     """A training step reads no value back to the host, which would wait for it."""
-    few, many = (_Waits.counted(subject, images, "cpu") for images in (IMAGES, 2 * IMAGES))
+    few, many = (_Waits.counted(subject, images, "cpu") for images in _one_step_and_two(subject))
     if (more := many.count - few.count) > 0:
         raise ConformanceError(
             f"twice the training images make the host wait {more} times more often ({', '.join(sorted(many.names))}); "
@@ -40,7 +40,7 @@ def steps_ask_the_host_nothing(subject: Subject) -> None:
 def steps_stay_on_their_device(subject: Subject) -> None:
     """Training computes where the context says, without tensors from elsewhere."""
     try:
-        few, many = (_Waits.counted(subject, images, "meta") for images in (IMAGES, 2 * IMAGES))
+        few, many = (_Waits.counted(subject, images, "meta") for images in _one_step_and_two(subject))
     except (RuntimeError, NotImplementedError, TypeError) as error:
         raise ConformanceError(
             f"training on a device that holds no numbers (meta) raises {subject.explained(error)}; make tensors with "
@@ -71,7 +71,7 @@ def _trained(subject: Subject, *, graphs: bool) -> tuple[Method, bool]:
     method = _with_steps(subject)
     context = FitContext(seed=SEED, device=subject.device, graphs=graphs)
     with global_generators_seeded(SEED):
-        replayed = [epoch.captured for epoch in method.fit_epochs(_images(max(IMAGES, 48 * (WARM_UP + 1))), context)]
+        replayed = [epoch.captured for epoch in method.fit_epochs(_images((WARM_UP + 1) * _step(subject)), context)]
     return method, any(replayed)
 
 
@@ -117,6 +117,16 @@ class _Waits(TorchDispatchMode):
             self.copies += 1
             return torch.zeros(arguments[0].shape, dtype=named.get("dtype") or arguments[0].dtype)
         return function(*arguments, **named)
+
+
+def _step(subject: Subject) -> int:
+    """Training images of which an epoch makes one step; it takes long to count what many do, and two tell as much."""
+    size = subject.parameters.get("batch_size")
+    return size if isinstance(size, int) else UNTOLD
+
+
+def _one_step_and_two(subject: Subject) -> tuple[int, int]:
+    return _step(subject), 2 * _step(subject)
 
 
 def _images(number: int) -> Any:
