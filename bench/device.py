@@ -85,12 +85,15 @@ def gpus() -> list[str]:
 
     Parts of GPUs (MIG) are named one by one, although any one process sees but the first of them.
     """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if not (_has_driver() if visible is None else visible.strip()):
+        return []  # torch would say so too, but takes seconds to import
+
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if not count:
         return []
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     named = [part.strip() for part in visible.split(",") if part.strip()] if visible else []
     parts = [name for name in named if name.startswith("MIG")] if named else _mig_parts()
     if parts:
@@ -150,6 +153,14 @@ def _answer(group: Sequence[str], probe: subprocess.Popen[str]) -> Iterator[Card
         else:
             alone = exclusive(fact["uuid"], identity)
             yield Card(identity, fact["name"], int(fact["free"]), int(fact["total"]), alone)
+
+
+def _has_driver() -> bool:
+    """Whether there is what torch drives GPUs by: NVIDIA's library, which it loads by this name, or AMD's device."""
+    with contextlib.suppress(OSError):
+        ctypes.CDLL("libcuda.so.1")
+        return True
+    return Path("/dev/kfd").exists()
 
 
 def _mig_parts() -> list[str]:

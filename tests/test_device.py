@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +30,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
 @pytest.fixture
 def torch_sees(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def sees(count: int, visible: str | None = None) -> None:
+        monkeypatch.setattr(device, "_has_driver", lambda: True)
         monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
@@ -48,6 +50,16 @@ def test_a_batch_systems_choice_of_gpus_is_kept(torch_sees: Callable[..., None],
     torch_sees(2)
     assert device.gpus() == ["0", "1"]
     torch_sees(0, "")
+    assert device.gpus() == []
+
+
+@pytest.mark.parametrize(("driver_there", "visible"), [(False, None), (True, ""), (False, " ")])
+def test_torch_is_not_even_imported_where_no_gpu_can_be(
+    monkeypatch: pytest.MonkeyPatch, torch_sees: Callable[..., None], driver_there: bool, visible: str | None
+) -> None:
+    torch_sees(1, visible)
+    monkeypatch.setattr(device, "_has_driver", lambda: driver_there)
+    monkeypatch.setitem(sys.modules, "torch", None)
     assert device.gpus() == []
 
 
