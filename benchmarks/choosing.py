@@ -46,7 +46,10 @@ def run(workspace: Workspace, suite: str, way: Way, workers: int | None, device:
     jobs = expand(Request(suite), workspace)
     with open_executor(device=device, workers=workers) as places:
         options = execution.Options()
-        compare(f"{suite}: fits on training images", cases_of(jobs), way, usable(workspace), workspace, places, options)
+        title = f"{suite}: fits on training images"
+        fitted = compare(title, cases_of(jobs), way, usable(workspace), workspace, places, options).result
+        if fitted.signal:
+            raise SystemExit(128 + fitted.signal)  # else Ctrl-C would begin the tests
         planned = execution.plan(jobs, workspace, places.device)
         execute(f"{suite}: tests", planned, workspace, places, options)
 
