@@ -247,7 +247,7 @@ def test_the_shared_autoencoder_of_version_2_is_found_to_be_scored_with_a_blend(
         ("maps_are_rows", ["score_map returned float32 (103, 64) for 103 images; return floats of shape (103,"]),
         ("maps_of_blank_images_divide_by_zero", ["3 of the 103 maps that score_map returned hold numbers"]),
         ("maps_are_upside_down", ["inside a painted square and", "let rows be the height"]),
-        ("loss_is_read_every_step", ["make the host wait 48 times more often", "_local_scalar_dense"]),
+        ("loss_is_read_every_step", ["make the host wait 8 times more often", "_local_scalar_dense"]),
         ("weights_are_made_on_the_host", ["weights_are_made_on_the_host.py, line", "device=x.device"]),
         ("steps_are_counted_in_python", ["when its steps are replayed as a graph", "or leave capturable out"]),
         ("one_channel_is_expected", ["ValueError: cannot reshape", "one_channel_is_expected.py, line"]),

@@ -300,7 +300,9 @@ def _published_names(defined: TableOfConfig | None, workspace: Workspace) -> dic
 
 def _no_records(name: str, workspace: Workspace, wanted: Wanted) -> NoRecords:
     told = "".join(f" and {each}" for each in wanted.typed)
-    return NoRecords(f"no records for {name}{told} in {workspace.results}; make them with bench run")
+    elsewhere = workspace.results != reference() and reference().is_dir()
+    known = f", or see the reference run with --results {reference()}" if elsewhere else ""
+    return NoRecords(f"no records for {name}{told} in {workspace.results}; make them with bench run{known}")
 
 
 def _selected(scope: Scope, records: Sequence[Record], workspace: Workspace, compared: bool) -> Selection:
