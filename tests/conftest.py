@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch comes: tests run two at a time, as jobs do in slots
+
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
