@@ -350,7 +350,6 @@ def test_what_sorted_batches_and_the_best_epoch_make_where_one_class_is_abnormal
         records = found[method, dataset]
         return {
             "last": mean(each.metrics["auroc"] for each in records),
-            "oracle": mean(each.oracle or 0.0 for each in records),
             "by lot": mean(each.by_batch or 0.0 for each in records),
             "sorted": mean(each.by_sorted_batch[-1] for each in records),
             "best": mean(max(each.by_sorted_batch) for each in records),

@@ -119,8 +119,16 @@ class Subject:
             request = Request(dataset="digits", methods=str(self.spec), classes="0", seeds="0,", profile=self.profile)
             (job,) = expand(request, there)
             data = there.dataset(parse_spec("digits")).folder
-            task = Task(job, data, here.config.plugins.methods, device=self.device, timeout=JOB_SECONDS)
-            return self.do(dataclasses.replace(task, most_scored=JOB_SCORES))
+            return self.do(
+                Task(
+                    job,
+                    data,
+                    here.config.plugins.methods,
+                    device=self.device,
+                    timeout=JOB_SECONDS,
+                    most_scored=JOB_SCORES,
+                )
+            )
 
     def explained(self, error: BaseException) -> str:
         """An exception's type and message, and the line of the plugin that it came through."""
