@@ -95,6 +95,11 @@ def test_without_runs_of_ones_own_the_reference_run_is_meant(undisturbed: Bench,
     record = next(iter(undisturbed.records()))
     assert bench("show", record.job.key[:10]).stdout.startswith(record.job.title)
     assert bench("reproduce", record.job.key[:10]).returncode == 0
+    named = "see whether the reference run has some: --results results/reference"
+    assert named not in bench("table", "mnist").stderr, "it is what is shown"
+    assert bench.digits("pca", "0").returncode == 0
+    assert named in bench("table", "mnist").stderr
+    assert named not in bench("table", "mnist", "--results", "results/reference").stderr
 
 
 def test_a_worker_adds_up_in_the_order_that_is_the_same_everywhere_or_in_the_users(

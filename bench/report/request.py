@@ -127,7 +127,7 @@ def selections(
     require_known(wanted, asked, records, workspace)
     found = narrowed(asked, records, workspace)
     if not found:
-        raise _no_records(name, workspace, wanted)
+        raise _no_records(name, records, workspace, wanted)
     order = ordered({r.job.label for own in found.values() for r in own}, [x for scope in asked for x in scope.order])
     chosen = {
         scope.part: _selected(scope, renamed(found[scope.part], names), workspace, wanted.compared)
@@ -180,7 +180,7 @@ def records_of(name: str, records: Sequence[Record], workspace: Workspace, profi
     asked = scopes(name, workspace, wanted)
     found = {record.job.key: record for own in narrowed(asked, records, workspace).values() for record in own}
     if not found:
-        raise _no_records(name, workspace, wanted)
+        raise _no_records(name, records, workspace, wanted)
     return list(found.values())
 
 
@@ -298,11 +298,11 @@ def _published_names(defined: TableOfConfig | None, workspace: Workspace) -> dic
     return {names.get(spec, spec): printed for spec, printed in defined.published.items()}
 
 
-def _no_records(name: str, workspace: Workspace, wanted: Wanted) -> NoRecords:
+def _no_records(name: str, records: Sequence[Record], workspace: Workspace, wanted: Wanted) -> NoRecords:
     told = "".join(f" and {each}" for each in wanted.typed)
-    elsewhere = workspace.results != reference() and reference().is_dir()
-    known = f", or see the reference run with --results {reference()}" if elsewhere else ""
-    return NoRecords(f"no records for {name}{told} in {workspace.results}; make them with bench run{known}")
+    hidden = _falls_back(workspace) and records and Store(workspace.results).holds(records[0].job)
+    other = f", or see whether the reference run has some: --results {reference()}" if hidden else ""
+    return NoRecords(f"no records for {name}{told} in {workspace.results}; make them with bench run{other}")
 
 
 def _selected(scope: Scope, records: Sequence[Record], workspace: Workspace, compared: bool) -> Selection:
