@@ -179,6 +179,15 @@ def test_cost_has_a_point_for_each_method_whose_cost_is_known(selection: Selecti
         cost(chosen(make_record()))
 
 
+def test_a_method_that_used_outside_data_is_hollow_and_named_so() -> None:
+    cost_of = {"fit_seconds": 10.0}
+    plain = dataclasses.replace(make_record(method="vae"), cost=cost_of)
+    helped = dataclasses.replace(make_record(method="padim"), cost=cost_of, ledger={"used": ["weights of ImageNet"]})
+    figure = cost(chosen(plain, helped), ["vae", "padim"])
+    assert legend(figure) == ["vae", "padim, outside data"]
+    assert [line.get_fillstyle() for line in drawn(figure).lines] == ["full", "none"]
+
+
 def traced(label: str, last: float, best: float, by_batch: float | None = None, **job: Any) -> Record:
     """A traced record with a better epoch before the last."""
     epochs = [{"epoch": 1, "auroc": best}, {"epoch": 2, "auroc": last}]

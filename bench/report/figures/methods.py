@@ -96,7 +96,7 @@ def cost(selection: Selection, order: Sequence[str] = ()) -> Figure:
     """What the AUROC of each method costs: against the time to fit one class and, where known, against parameters.
 
     Times on the CPU and on GPUs are apart. A point is a method: means over its records, the AUROC as in the last row of
-    ``bench table``. Costs are logarithmic.
+    ``bench table``. Costs are logarithmic. Hollow is what used more than normal training images, as its records say.
     """
     cells = overall(selection, order)
     panels: list[tuple[str, dict[str, float]]] = []
@@ -112,13 +112,22 @@ def cost(selection: Selection, order: Sequence[str] = ()) -> Figure:
     _require(bool(panels), "no method has both a mean AUROC over every class and a cost")
     shown = [label for label in cells if any(label in known for _, known in panels)]
     width = PAGE if len(panels) > 1 else COLUMN
-    figure, legend = with_legend(width, 2.2, shown, len(panels), averaged(selection.means.classes))
+    helped = {record.job.label for record in selection.records if record.ledger.get("used")}
+    names = [f"{label}, outside data" if label in helped else label for label in shown]
+    figure, legend = with_legend(width, 2.2, names, len(panels), averaged(selection.means.classes))
     handles: dict[str, Artist] = {}
     drawn: Sequence[Axes] = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axes, (axis, known) in zip(drawn, panels, strict=True):
         for label, mean in known.items():
             color, marker, _ = look(shown.index(label))
-            (point,) = axes.plot(mean, _mean(cells[label]), marker=marker, color=color, linestyle="none")
+            (point,) = axes.plot(
+                mean,
+                _mean(cells[label]),
+                marker=marker,
+                color=color,
+                linestyle="none",
+                fillstyle="none" if label in helped else "full",
+            )
             handles[label] = point
         axes.set_xscale("log")
         axes.margins(0.1)
