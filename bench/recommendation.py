@@ -42,11 +42,10 @@ def recommend(figures: Figures) -> Recommendation:
     After Goswami et al., Unsupervised model selection for time-series anomaly detection, ICLR 2023. A criterion that
     says nothing of a detector does not count for it. There is at least one figure.
     """
-    labels = list(dict.fromkeys(label for own in figures.values() for label in own))
-    medians = [{label: [statistics.median(found)] for label, found in own.items()} for own in figures.values()]
+    labels = _labels(figures)
     generator = np.random.default_rng(derive_seed("recommendation"))
-    places = np.stack([_places(c, own, labels, generator, 1)[0] for c, own in zip(figures, medians, strict=True)])
-    mean = np.nanmean(places, axis=0)
+    by_criterion = _median_places(figures, labels)
+    mean = np.nanmean(by_criterion, axis=0)
     best_first = np.argsort(mean, kind="stable")
 
     drawn = np.stack([_places(c, own, labels, generator, DRAWS) for c, own in figures.items()], axis=1)
@@ -59,8 +58,26 @@ def recommend(figures: Figures) -> Recommendation:
         order=[labels[i] for i in best_first],
         place=dict(zip(labels, mean.tolist(), strict=True)),
         first={labels[i]: float(share) for i, share in zip(best_first, firsts, strict=True)},
-        agreement=_agreement(places),
+        agreement=_agreement(by_criterion),
     )
+
+
+def places(figures: Figures) -> dict[str, float]:
+    """The mean place of each detector, by which ``recommend`` orders them."""
+    labels = _labels(figures)
+    mean = np.nanmean(_median_places(figures, labels), axis=0)
+    return dict(zip(labels, mean.tolist(), strict=True))
+
+
+def _labels(figures: Figures) -> list[str]:
+    return list(dict.fromkeys(label for own in figures.values() for label in own))
+
+
+def _median_places(figures: Figures, labels: Sequence[str]) -> Floats:
+    """(criteria, labels): the place of each detector by the median of its fits; NaN where a criterion says nothing."""
+    generator = np.random.default_rng(0)  # of no consequence: each has one figure, its median
+    medians = [{label: [statistics.median(found)] for label, found in own.items()} for own in figures.values()]
+    return np.stack([_places(c, own, labels, generator, 1)[0] for c, own in zip(figures, medians, strict=True)])
 
 
 def _places(

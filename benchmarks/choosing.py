@@ -4,16 +4,19 @@
     python benchmarks/choosing.py tell --results DIR [--out DIR]
 
 ``run`` takes a suite of choosing.toml beside this file, and goes on where it stopped; its records are those of ``bench
-run`` in DIR and of ``bench tune`` in DIR/tuning, both of which ``bench pack`` packs. ``tell`` reads these alone: a
-Markdown table on stdout, and with ``--out`` a figure of regrets. Criteria are looked at on development classes; the
+run`` in DIR and of ``bench tune`` in DIR/tuning, both of which ``bench pack`` packs. ``tell`` reads these alone: two
+Markdown tables on stdout, and with ``--out`` a figure of regrets. Criteria are looked at on development classes; the
 other classes are for what is claimed.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 from bench.choice import under_every_label
 from bench.criterion import Criterion
@@ -24,7 +27,7 @@ from bench.execution.opening import open_executor
 from bench.execution.session import execute
 from bench.execution.tuning import Way, cases_of, compare
 from bench.jobs import Request, expand
-from bench.report.statistics.worth import METHODS, Mean, Trial, Worth, trials, worth
+from bench.report.statistics.worth import METHODS, Mean, Trial, trials, worth
 from bench.store import TUNING, Store
 from bench.workspace import Workspace, open_workspace
 
@@ -37,8 +40,9 @@ DEVELOPMENT = {
 }
 """Classes that criteria were looked at on, by data set; of others none: all are held out."""
 
-Key = tuple[str, str, str]
-"""Data set, which of its classes, and among what: settings or methods."""
+TOGETHER = "all of them together"
+"""What ``bench choose`` goes by."""
+SETTINGS = "settings"
 
 
 def run(workspace: Workspace, suite: str, way: Way, workers: int | None, device: str) -> None:
@@ -64,69 +68,94 @@ def told(workspace: Workspace) -> tuple[list[Criterion], list[Trial]]:
     return criteria, trials(under_every_label(tests), fits, criteria, lambda record: aside.scores(record)["scores"])
 
 
-def parts(found: Sequence[Trial]) -> Iterator[tuple[Key, list[Trial]]]:
-    """The trials by data set, by development and held-out classes, and by whether methods or settings are chosen."""
-    groups: dict[Key, list[Trial]] = {}
+def ways(criteria: Sequence[Criterion]) -> dict[str, Sequence[Criterion]]:
+    """Each criterion alone, and all of them."""
+    return {**{each.spec: [each] for each in criteria}, TOGETHER: criteria}
+
+
+def is_development(trial: Trial) -> bool:
+    """Whether criteria were looked at on its class."""
+    return trial.normal_class in DEVELOPMENT.get(trial.dataset.partition("(")[0], ())
+
+
+def with_default(found: Sequence[Trial]) -> tuple[list[Trial], str]:
+    """Choices among methods, of which the default is the one that is best on development classes; and its label."""
+    aurocs: dict[str, list[float]] = defaultdict(list)
     for trial in found:
-        chosen_on = DEVELOPMENT.get(trial.dataset.partition("(")[0], set())
-        part = "development" if trial.normal_class in chosen_on else "held out"
-        among = METHODS if trial.among == METHODS else "settings"
-        groups.setdefault((trial.dataset, part, among), []).append(trial)
-    yield from sorted(groups.items())
+        for label, each in trial.candidates.items() if is_development(trial) else ():
+            aurocs[label].append(each.auroc)
+    best = max(aurocs, key=lambda label: fmean(aurocs[label]), default="")
+    marked = [
+        replace(trial, candidates={k: replace(c, is_default=k == best) for k, c in trial.candidates.items()})
+        for trial in found
+    ]
+    return marked, best
 
 
-def shown(mean: Mean | None) -> str:
+def shown(mean: Mean | None, interval: bool = False) -> str:
     if mean is None:
         return "–"
-    interval = "" if mean.low is None else f" ({mean.low:.3f} to {mean.high:.3f})"
-    return f"{mean.value:.3f}{interval}".replace("-", "−")
+    told = f" [{mean.low:+.3f}, {mean.high:+.3f}]" if interval and mean.low is not None else ""
+    sign = "+" if interval else ""
+    return f"{mean.value:{sign}.3f}{told}".replace("-", "−")
 
 
-def table(worths: Mapping[Key, Mapping[str, Worth]]) -> str:
-    """A row for each criterion and part: means over classes with 95 % intervals over them."""
+def table(found: Sequence[Trial], criteria: Sequence[Criterion], default: str) -> str:
+    """A row for each way of choosing: means over classes, intervals over the held-out ones, which are 95 %."""
     from tabulate import tabulate
 
-    rows = [
-        [
-            *key,
-            criterion,
-            each.choices,
-            shown(each.correlation),
-            shown(each.regret),
-            shown(each.default),
-            shown(each.random),
-            shown(each.against_default),
-            shown(each.against_random),
-        ]
-        for key, own in worths.items()
-        for criterion, each in own.items()
-    ]
-    head = ["data set", "classes", "among", "criterion", "choices", "correlation", "regret", "default's", "by lot"]
-    return str(tabulate(rows, [*head, "− default's", "− by lot"], tablefmt="pipe", disable_numparse=True))
+    development = [trial for trial in found if is_development(trial)]
+    held_out = [trial for trial in found if not is_development(trial)]
+    datasets = list(dict.fromkeys(trial.dataset for trial in held_out))
+    rows, fixed = [], {}
+    for name, way in ways(criteria).items():
+        if (known := worth(held_out, way)) is None:
+            continue
+        looked_at = worth(development, way)
+        each = [worth([trial for trial in held_out if trial.dataset == dataset], way) for dataset in datasets]
+        rows.append(
+            [
+                name,
+                shown(known.correlation),
+                shown(looked_at and looked_at.regret),
+                shown(known.regret),
+                *(shown(own and own.regret) for own in each),
+                shown(known.against_default, interval=True),
+                shown(known.against_random, interval=True),
+            ]
+        )
+        if known.regret.classes == len({(trial.dataset, trial.normal_class) for trial in held_out}):
+            for fixed_name, of in ((default, "default"), ("a draw by lot", "random")):
+                regrets = [getattr(own, of) if own else None for own in (looked_at, known, *each)]
+                if any(regrets):
+                    fixed[fixed_name] = [f"*{fixed_name}*", "–", *map(shown, regrets), "–", "–"]
+    head = ["chosen by", "correlation", "regret, development", "regret, held out", *datasets, "− default's", "− by lot"]
+    return str(tabulate([*rows, *fixed.values()], head, tablefmt="pipe", disable_numparse=True))
 
 
-def draw(worths: Mapping[Key, Mapping[str, Worth]], folder: Path) -> list[Path]:
-    """The regret of each criterion with its interval, a panel a part; lines are the default's, and a draw's by lot."""
+def draw(parts: Mapping[str, Sequence[Trial]], criteria: Sequence[Criterion], folder: Path) -> list[Path]:
+    """The regret of each way of choosing on held-out classes, with its interval; lines: the default, a draw by lot."""
     from matplotlib.lines import Line2D
 
     from bench.report.figures.style import PAGE, PALETTE, STYLE, save, with_legend
 
     @STYLE
     def drawn() -> list[Path]:
-        most = max(len(own) for own in worths.values())
         names = ["the criterion's choice", "the default", "a draw by lot"]
-        figure, legend = with_legend(PAGE, len(worths) * (0.5 + 0.17 * most), names, columns=3)
-        for axes, (key, own) in zip(figure.subplots(len(worths), squeeze=False)[:, 0], worths.items(), strict=True):
-            for row, each in enumerate(own.values()):
+        figure, legend = with_legend(PAGE, 0.6 * len(parts) + 0.17 * len(parts) * (len(criteria) + 1), names, columns=3)
+        for axes, (among, found) in zip(figure.subplots(len(parts), squeeze=False)[:, 0], parts.items(), strict=True):
+            held_out = [trial for trial in found if not is_development(trial)]
+            known = {name: own for name, way in ways(criteria).items() if (own := worth(held_out, way)) is not None}
+            for row, each in enumerate(known.values()):
                 low, high = each.regret.low, each.regret.high
                 error = None if low is None or high is None else [[each.regret.value - low], [high - each.regret.value]]
                 axes.errorbar(each.regret.value, row, xerr=error, fmt="o", color=PALETTE[0])
                 for place, mean in ((1, each.default), (2, each.random)):
                     if mean is not None:
                         axes.plot([mean.value] * 2, [row - 0.4, row + 0.4], color=PALETTE[place], linewidth=1.5)
-            axes.set_yticks(range(len(own)), list(own))
+            axes.set_yticks(range(len(known)), list(known))
             axes.invert_yaxis()
-            axes.set_xlabel(f"regret in test AUROC: {', '.join(key)}")
+            axes.set_xlabel(f"regret in test AUROC, choosing among {among}")
         legend([Line2D([], [], color=PALETTE[i], marker="o" if i == 0 else "") for i in range(len(names))])
         return save(figure, folder, "regret-by-criterion")
 
@@ -155,12 +184,12 @@ def main() -> None:
         run(workspace, asked.suite, Way(asked.repeats, asked.held_out, asked.bootstrap), asked.workers, asked.device)
         return
     criteria, found = told(workspace)
-    worths = {
-        key: {each.spec: known for each in criteria if (known := worth(own, each)) is not None}
-        for key, own in parts(found)
-    }
-    print(table(worths))
-    for path in draw(worths, asked.out) if asked.out else ():
+    methods, best = with_default([trial for trial in found if trial.among == METHODS])
+    defaults = {SETTINGS: "the default setting", METHODS: f"always {best}"}
+    parts = {SETTINGS: [trial for trial in found if trial.among != METHODS], METHODS: methods}
+    for among, own in parts.items():
+        print(f"Choosing among {among}:\n\n{table(own, criteria, defaults[among])}\n")
+    for path in draw(parts, criteria, asked.out) if asked.out else ():
         print(path)
 
 

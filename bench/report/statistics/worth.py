@@ -16,8 +16,12 @@ from dataclasses import dataclass
 from bench.choice import figures_of
 from bench.criterion import Criterion
 from bench.method import Scores
+from bench.recommendation import places
 from bench.record import Record
 from bench.report.statistics.ranking import interval_of_mean
+
+Class = tuple[str, str]
+"""A data set, and the normal class in it."""
 
 METHODS = "methods"
 """What is chosen among where candidates are methods, each with its default setting."""
@@ -73,7 +77,7 @@ class Mean:
 
 @dataclass(frozen=True)
 class Worth:
-    """What a criterion is worth on a data set, as means over its classes."""
+    """What a way of choosing is worth, as means over classes."""
 
     choices: int
     correlation: Mean | None
@@ -81,7 +85,7 @@ class Worth:
     default: Mean | None
     random: Mean
     against_default: Mean | None
-    """The criterion's regret − the default's: below 0 it is better."""
+    """The regret − the default's: below 0 it is better."""
     against_random: Mean
 
 
@@ -124,34 +128,41 @@ def trials(
     return found
 
 
-def outcome(trial: Trial, criterion: Criterion) -> Outcome | None:
-    """What comes of choosing by a criterion; None where it has figures of fewer than two candidates."""
-    worth = {
-        label: criterion.worth(each.figures[criterion.spec])
-        for label, each in trial.candidates.items()
-        if criterion.spec in each.figures
+def outcome(trial: Trial, criteria: Sequence[Criterion]) -> Outcome | None:
+    """What comes of choosing by a criterion, or by the mean place that several give, as ``bench choose`` does.
+
+    None where they have figures of fewer than two candidates.
+    """
+    figures = {
+        criterion: {
+            label: [each.figures[criterion.spec]]
+            for label, each in trial.candidates.items()
+            if criterion.spec in each.figures
+        }
+        for criterion in criteria
     }
-    if len(worth) < 2:
+    place = places(spoken) if (spoken := {criterion: own for criterion, own in figures.items() if own}) else {}
+    if len(place) < 2:
         return None
     aurocs = {label: each.auroc for label, each in trial.candidates.items()}
     best = max(aurocs.values())
-    chosen = [label for label, each in worth.items() if each == max(worth.values())]
+    chosen = [label for label, each in place.items() if each == min(place.values())]
     default = next((each.auroc for each in trial.candidates.values() if each.is_default), None)
     return Outcome(
         chosen,
-        _spearman([worth[label] for label in worth], [aurocs[label] for label in worth]),
+        _spearman([-each for each in place.values()], [aurocs[label] for label in place]),
         statistics.fmean(best - aurocs[label] for label in chosen),
         None if default is None else best - default,
         statistics.fmean(best - auroc for auroc in aurocs.values()),
     )
 
 
-def worth(trials: Iterable[Trial], criterion: Criterion) -> Worth | None:
-    """What a criterion is worth over the trials of one data set; None where it says nothing in any."""
-    by_class: dict[str, list[Outcome]] = defaultdict(list)
+def worth(trials: Iterable[Trial], criteria: Sequence[Criterion]) -> Worth | None:
+    """What a criterion, or several together, are worth over trials; None where they say nothing in any."""
+    by_class: dict[Class, list[Outcome]] = defaultdict(list)
     for trial in trials:
-        if (found := outcome(trial, criterion)) is not None:
-            by_class[trial.normal_class].append(found)
+        if (found := outcome(trial, criteria)) is not None:
+            by_class[trial.dataset, trial.normal_class].append(found)
     if not by_class:
         return None
     defaults = {name: [o.default for o in own if o.default is not None] for name, own in by_class.items()}
@@ -198,7 +209,7 @@ def _candidates(
     return {label: Candidate(aurocs[label], figures[label], label in defaults) for label in fits}
 
 
-def _over_classes(values: Mapping[str, Sequence[float]]) -> Mean | None:
+def _over_classes(values: Mapping[Class, Sequence[float]]) -> Mean | None:
     means = [statistics.fmean(own) for own in values.values() if own]
     if not means:
         return None
