@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from anomalibs import RIDGE, blur_for, standardised, twin
 
-from bench.method import FitContext, Images
+from bench.method import FitContext
 from bench.methods.today.padim import PaDiM
 from bench.methods.today.patchcore import PatchCore, centres
 from bench.testing.images import lit
@@ -17,33 +17,20 @@ from bench.testing.images import lit
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]  # for what importing anomalib takes
 
 SIZE = 64
-BLUR = 4.0 * 224 / SIZE
-"""anomalib smooths by 4 pixels whatever the size of the images."""
 TRAIN, TESTED = lit(0, 24, 1, channels=3, height=SIZE, width=SIZE), lit(1, 6, 2, channels=3, height=SIZE, width=SIZE)
-
-
-def theirs(kind: type[Any], ours: PaDiM | PatchCore, **settings: Any) -> Any:
-    """anomalib's model on our network."""
-    model = kind(backbone="resnet18", pre_trained=False, layers=list(ours.layers), **settings)
-    network = model.feature_extractor.feature_extractor
-    state = ours.features.network.state_dict()
-    network.load_state_dict({name: state[name] for name in network.state_dict()})
-    return model
-
-
-def standardised(images: Images) -> Tensor:
-    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    x = torch.from_numpy(images).permute(0, 3, 1, 2) / 255
-    return (x - mean[:, None, None]) / deviation[:, None, None]
 
 
 def test_padim(drawn_resnet18: str) -> None:
     from anomalib.models.image.padim.torch_model import PadimModel
 
-    ridge = 0.01 + 1e-5  # anomalib adds both
-    settings: dict[str, Any] = {"backbone": "resnet18", "weights": drawn_resnet18, "image_size": SIZE, "blur": BLUR}
-    ours = PaDiM(ridge=ridge, dimensions=40, **settings).fit(TRAIN, FitContext(seed=0))
-    model = theirs(PadimModel, ours, n_features=40)
+    settings: dict[str, Any] = {
+        "backbone": "resnet18",
+        "weights": drawn_resnet18,
+        "image_size": SIZE,
+        "blur": blur_for(SIZE),
+    }
+    ours = PaDiM(ridge=RIDGE, dimensions=40, **settings).fit(TRAIN, FitContext(seed=0))
+    model = twin(PadimModel, ours, n_features=40)
     model.idx = ours.channels
     model.train()
     model(standardised(TRAIN))
@@ -58,9 +45,14 @@ def test_padim(drawn_resnet18: str) -> None:
 def test_patchcore(drawn_resnet18: str, neighbours: int) -> None:
     from anomalib.models.image.patchcore.torch_model import PatchcoreModel
 
-    settings: dict[str, Any] = {"backbone": "resnet18", "weights": drawn_resnet18, "image_size": SIZE, "blur": BLUR}
+    settings: dict[str, Any] = {
+        "backbone": "resnet18",
+        "weights": drawn_resnet18,
+        "image_size": SIZE,
+        "blur": blur_for(SIZE),
+    }
     ours = PatchCore(coreset=0.1, neighbours=neighbours, **settings).fit(TRAIN, FitContext(seed=0))
-    model = theirs(PatchcoreModel, ours, num_neighbors=neighbours)
+    model = twin(PatchcoreModel, ours, num_neighbors=neighbours)
     model.train()
     embedding = model(standardised(TRAIN))
     model.eval()
