@@ -173,6 +173,7 @@ def main() -> None:
     running.add_argument("--bootstrap", action="store_true", help="each fit on a sample of its own")
     running.add_argument("--workers", type=int)
     running.add_argument("--device", default="cpu")
+    telling.add_argument("--among", choices=[SETTINGS, METHODS], help="one of the two tables")
     telling.add_argument("--out", type=Path)
     for each in (running, telling):
         each.add_argument("--results", type=Path, required=True)
@@ -188,7 +189,8 @@ def main() -> None:
     defaults = {SETTINGS: "the default setting", METHODS: f"always {best}"}
     parts = {SETTINGS: [trial for trial in found if trial.among != METHODS], METHODS: methods}
     for among, own in parts.items():
-        print(f"Choosing among {among}:\n\n{table(own, criteria, defaults[among])}\n")
+        if asked.among in (None, among):
+            print(f"Choosing among {among}:\n\n{table(own, criteria, defaults[among])}\n")
     for path in draw(parts, criteria, asked.out) if asked.out else ():
         print(path)
 

@@ -9,13 +9,14 @@ import itertools
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
 TABLES = ("1", "2", "3", "4", "5", "overview")
 FIGURES = ("heatmap", "cost", "seeds", "critical-difference", "training-shared_ae-0-seed0")
-BLOCK = re.compile(r"<!-- bench (.*?) -->\n(?:.+\n)*\n")
+BLOCK = re.compile(r"<!-- (bench|choosing) (.*?) -->\n(?:.+\n)*\n")
 TRAININGS = (("cifar100", "apple"), ("coil100", "obj79"))
 """Suites of small classes, whose trainings are shown for one class, from records of their own."""
 CONDITIONS = {"contamination": "contamination", "corruption": "severity"}
@@ -33,6 +34,12 @@ def bench(*arguments: str) -> str:
     return ended.stdout
 
 
+def choosing(*arguments: str) -> str:
+    """What the study of criteria tells from its records."""
+    tool = [sys.executable, HERE.parent / "benchmarks/choosing.py", "tell", "--results", HERE / "choosing"]
+    return subprocess.run([*tool, *arguments], capture_output=True, text=True, check=True).stdout
+
+
 def draw() -> None:
     """The figures that show whole suites, and the training of the shared autoencoder."""
     shutil.rmtree(HERE / "figures", ignore_errors=True)
@@ -47,6 +54,7 @@ def draw() -> None:
     by_steps = ("--config", "ablation/bench.toml", "--results", "ablation_by_steps")
     bench("figures", "budgets", *by_steps, "--only", "steps", "--out", "figures")
     draw_conditions()
+    choosing("--out", str(HERE / "figures"))
 
 
 def draw_trainings() -> None:
@@ -70,14 +78,15 @@ def draw_conditions() -> None:
 
 
 def fill(page: Path) -> None:
-    """Renew each block that begins with ``<!-- bench ARGUMENTS -->`` and ends with an empty line."""
+    """Renew each block that begins with ``<!-- bench ARGUMENTS -->`` (or ``choosing``) and ends with an empty line."""
+    commands = {"bench": bench, "choosing": choosing}
 
     def renewed(block: re.Match[str]) -> str:
-        printed = bench(*block[1].split())
+        printed = commands[block[1]](*block[2].split())
         rows = [line for line in printed.splitlines() if line.startswith("|")]
         text = [line for line in printed.splitlines() if line.strip()]
         shown = rows or (["```text", *text, "```"] if text else ["No records yet."])
-        return "\n".join([f"<!-- bench {block[1]} -->", *shown, "", ""])
+        return "\n".join([f"<!-- {block[1]} {block[2]} -->", *shown, "", ""])
 
     text = page.read_text(encoding="utf-8")
     page.write_text(BLOCK.sub(renewed, text), encoding="utf-8")
@@ -92,3 +101,4 @@ if __name__ == "__main__":
     fill(HERE / "README.md")
     fill(HERE.parent / "README.md")
     fill(HERE.parent / "docs/shared-ae.md")
+    fill(HERE.parent / "docs/choosing.md")
