@@ -12,7 +12,6 @@ other classes are for what is claimed.
 from __future__ import annotations
 
 import argparse
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -79,12 +78,14 @@ def is_development(trial: Trial) -> bool:
 
 
 def with_default(found: Sequence[Trial]) -> tuple[list[Trial], str]:
-    """Choices among methods, of which the default is the one that is best on development classes; and its label."""
-    aurocs: dict[str, list[float]] = defaultdict(list)
-    for trial in found:
-        for label, each in trial.candidates.items() if is_development(trial) else ():
-            aurocs[label].append(each.auroc)
-    best = max(aurocs, key=lambda label: fmean(aurocs[label]), default="")
+    """Choices among methods, of which the default is the one that is best on development classes; and its label.
+
+    Methods that were not tried on all of these are left out.
+    """
+    development = [trial for trial in found if is_development(trial)]
+    everywhere = set.intersection(*(set(trial.candidates) for trial in development)) if development else set()
+    means = {label: fmean(trial.candidates[label].auroc for trial in development) for label in sorted(everywhere)}
+    best = max(means, key=lambda label: means[label], default="")
     marked = [
         replace(trial, candidates={k: replace(c, is_default=k == best) for k, c in trial.candidates.items()})
         for trial in found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 
@@ -32,8 +33,13 @@ def test_methods_are_ranked_on_normal_pictures_and_the_recommended_one_can_be_fi
     ended = bench(*asked)
     assert ended.returncode == 0, ended.stderr
     assert "parts: 3 methods: 6 jobs, 0 recorded, 6 to run" in ended.stderr
-    for told in ("made_anomalies ↑", "centrality ↑", "held_out_spread ↓", "fit s", "no study in this repository"):
+    for told in ("made_anomalies ↑", "centrality ↑", "held_out_spread ↓", "fit s", "the study of docs/choosing.md"):
         assert told in ended.stdout
+    (recommended,) = [line for line in ended.stdout.splitlines() if line.startswith("recommended: ")]
+    ranked = re.findall(r"(\w+) (-?[\d.]+)", recommended.split("centrality ")[1])
+    assert sorted(ranked, key=lambda each: -float(each[1])) == ranked
+    assert recommended.startswith(f"recommended: {ranked[0][0]}, ")
+    assert {label for label, _ in ranked} == {"pca", "knn", "mean_image"}
     assert "held_out_level" not in ended.stdout, "its figures of different methods cannot be compared"
     records, unreadable = Store(bench.store.folder / TUNING).records()
     assert (len(records), unreadable) == (6, [])
@@ -45,7 +51,7 @@ def test_methods_are_ranked_on_normal_pictures_and_the_recommended_one_can_be_fi
     assert again.stdout == ended.stdout
 
     command = shlex.split(ended.stdout.strip().splitlines()[-1])
-    assert command[:2] == ["bench", "fit"]
+    assert command[:3] == ["bench", "fit", ranked[0][0]]
     fitted = bench(*command[1:])
     assert fitted.returncode == 0, fitted.stderr
     assert (bench.folder / "detector.model").is_file()
@@ -58,6 +64,13 @@ def test_a_method_that_fails_is_named_and_the_others_are_ranked(bench: Bench) ->
     assert "misbehaves" in ended.stderr
     assert "misbehaves" not in ended.stdout
     assert "recommended: " in ended.stdout
+
+
+def test_one_method_alone_is_recommended_by_what_all_criteria_say(bench: Bench) -> None:
+    pictures(bench.folder / "parts")
+    ended = bench(*ASKED, "--methods", "pca", "--repeats", "1")
+    assert ended.returncode == 0, ended.stderr
+    assert "recommended by all criteria together, as centrality says nothing here: pca" in ended.stdout
 
 
 def test_a_folder_without_pictures_is_refused(bench: Bench) -> None:

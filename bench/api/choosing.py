@@ -29,6 +29,8 @@ from bench.workspace import Workspace
 
 CLASS = "normal"
 """Of pictures that are all normal."""
+LEADING = "centrality"
+"""The criterion that is recommended by: among methods it was worth most in the study (docs/choosing.md)."""
 PROTOCOL = "official_split"
 """By which all of them train: none is a test image."""
 
@@ -49,7 +51,20 @@ class Advice:
     figures: Mapping[Criterion, Mapping[str, Sequence[float]]]
     costs: Mapping[str, Cost]
     recommendation: Recommendation
+    """What all criteria say together."""
     images: int
+
+    @property
+    def leading(self) -> Mapping[str, float]:
+        """What the criterion that is recommended by says of each method, best first; empty where it says nothing."""
+        found = next((own for each, own in self.figures.items() if each.spec == LEADING), {})
+        medians = {label: statistics.median(own) for label, own in found.items()}
+        return dict(sorted(medians.items(), key=lambda each: -each[1]))
+
+    @property
+    def recommended(self) -> str:
+        """The label of the method to take: the first by that criterion, and by all together where it says nothing."""
+        return next(iter(self.leading), self.recommendation.order[0])
 
 
 class NormalPictures(Dataset):
