@@ -6,13 +6,16 @@ import functools
 import re
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 from pages import DOCS
 
 from bench.api.choosing import LEADING
+from bench.choice import tuned
 from bench.cli.choose import TRUST
+from bench.store import Store
 
 REPOSITORY = DOCS.parent
 STUDY = REPOSITORY / "results/choosing"
@@ -53,6 +56,30 @@ def test_choose_recommends_by_what_was_best_on_development_classes_and_says_what
     assert re.findall(r"0\.\d{3}", TRUST) == [regrets[name][held_out] for name in said]
     alone = {name: own[development] for name, own in regrets.items() if "*" not in name}
     assert min(alone, key=lambda name: float(alone[name])) == LEADING
+
+
+def test_what_was_tuned_is_told_as_its_records_have_it() -> None:
+    records, unreadable = Store(REPOSITORY / "results/tuned").records()
+    assert not unreadable
+    aurocs: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
+    chosen: dict[tuple[str, str], str] = {}
+    for record in records:
+        place, choice = (record.job.normal_class, record.job.method), tuned(record)
+        if choice is not None:
+            chosen[place] = choice.chosen
+        aurocs[place][choice.chosen if choice else record.job.label] = record.metrics["auroc"]
+
+    def cell(place: tuple[str, str], label: str) -> str:
+        setting = label.removeprefix(place[1]).strip("()") or "default"
+        return f"{aurocs[place][label]:.3f} ({setting})"
+
+    made = {
+        place: [f"{own[place[1]]:.3f}", cell(place, chosen[place]), cell(place, max(own, key=lambda label: own[label]))]
+        for place, own in aurocs.items()
+    }
+    page = (DOCS / "choosing.md").read_text(encoding="utf-8")
+    row = re.compile(r"^\| (?:MNIST|CIFAR-10) (\w+) \| `(\w+)`.* \| (.*) \| (.*) \| (.*) \|$", re.MULTILINE)
+    assert {(normal_class, method): figures for normal_class, method, *figures in row.findall(page)} == made
 
 
 @pytest.mark.slow
