@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 from pages import DOCS
@@ -15,6 +16,7 @@ from pages import DOCS
 from bench.api.choosing import LEADING
 from bench.choice import tuned
 from bench.cli.choose import TRUST
+from bench.record import Record
 from bench.store import Store
 
 REPOSITORY = DOCS.parent
@@ -58,12 +60,27 @@ def test_choose_recommends_by_what_was_best_on_development_classes_and_says_what
     assert min(alone, key=lambda name: float(alone[name])) == LEADING
 
 
-def test_what_was_tuned_is_told_as_its_records_have_it() -> None:
+def records_of(*datasets: str) -> list[Record]:
+    """What is committed of the examples that the page has of ``bench tune`` and ``bench choose``."""
     records, unreadable = Store(REPOSITORY / "results/tuned").records()
     assert not unreadable
+    return [record for record in records if record.job.dataset.partition("(")[0] in datasets]
+
+
+def test_what_was_chosen_for_the_tiles_is_told_with_the_aurocs_of_the_records() -> None:
+    page = (DOCS / "choosing.md").read_text(encoding="utf-8")
+    shown = dict(re.findall(r"^\| (\w+) \| \S+ \| \d\.\d\d \| (\d\.\d{3}) \|$", page, re.MULTILINE))
+    aurocs = {record.job.label: record.metrics["auroc"] for record in records_of("magnetic_tile")}
+    assert shown == {label: f"{auroc:.3f}" for label, auroc in aurocs.items()}
+    best = max(aurocs.values())
+    assert f"lost {best - aurocs['skip_ganomaly']:.3f} to the best" in page
+    assert f"a draw by lot {best - fmean(aurocs.values()):.3f}" in page
+
+
+def test_what_was_tuned_is_told_as_its_records_have_it() -> None:
     aurocs: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
     chosen: dict[tuple[str, str], str] = {}
-    for record in records:
+    for record in records_of("mnist", "cifar10"):
         place, choice = (record.job.normal_class, record.job.method), tuned(record)
         if choice is not None:
             chosen[place] = choice.chosen
