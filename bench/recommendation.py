@@ -48,7 +48,7 @@ def recommend(figures: Figures) -> Recommendation:
     mean = np.nanmean(by_criterion, axis=0)
     best_first = np.argsort(mean, kind="stable")
 
-    drawn = np.stack([_places(c, own, labels, generator, DRAWS) for c, own in figures.items()], axis=1)
+    drawn = np.stack([_places(_drawn(c, own, labels, generator), labels) for c, own in figures.items()], axis=1)
     weights = generator.multinomial(len(figures), np.full(len(figures), 1 / len(figures)), DRAWS)[..., None]
     counted = (weights * ~np.isnan(drawn)).sum(axis=1)
     sums = np.nansum(weights * drawn, axis=1)
@@ -75,27 +75,31 @@ def _labels(figures: Figures) -> list[str]:
 
 def _median_places(figures: Figures, labels: Sequence[str]) -> Floats:
     """(criteria, labels): the place of each detector by the median of its fits; NaN where a criterion says nothing."""
-    generator = np.random.default_rng(0)  # of no consequence: each has one figure, its median
-    medians = [{label: [statistics.median(found)] for label, found in own.items()} for own in figures.values()]
-    return np.stack([_places(c, own, labels, generator, 1)[0] for c, own in zip(figures, medians, strict=True)])
+    worths = [
+        {label: np.array([criterion.worth(statistics.median(found))]) for label, found in own.items()}
+        for criterion, own in figures.items()
+    ]
+    return np.stack([_places(own, labels)[0] for own in worths])
 
 
-def _places(
-    criterion: Criterion,
-    figures: Mapping[str, Sequence[float]],
-    labels: Sequence[str],
-    generator: np.random.Generator,
-    draws: int,
-) -> Floats:
-    """(draws, labels): the share of the other detectors that a criterion finds better by one fit of each, ties counting
-    half; NaN where it says nothing."""
+def _drawn(
+    criterion: Criterion, figures: Mapping[str, Sequence[float]], labels: Sequence[str], generator: np.random.Generator
+) -> dict[str, Floats]:
+    """What fits (DRAWS,) of each detector that a criterion knows, drawn with replacement, are worth to it."""
+    worths = {label: np.array(list(map(criterion.worth, figures[label]))) for label in labels if label in figures}
+    return {label: own[generator.integers(len(own), size=DRAWS)] for label, own in worths.items()}
+
+
+def _places(worths: Mapping[str, Floats], labels: Sequence[str]) -> Floats:
+    """(n, labels), of n fits of each detector: the share of the others that are worth more, equal ones counting half.
+
+    NaN where nothing is known of a detector.
+    """
     from scipy.stats import rankdata
 
-    known = [label for label in labels if label in figures]
-    worth = [np.array([criterion.worth(figure) for figure in figures[label]]) for label in known]
-    by_fit = np.stack([own[generator.integers(len(own), size=draws)] for own in worth], axis=1)
-    found = np.full((draws, len(labels)), np.nan)
-    found[:, [labels.index(label) for label in known]] = (rankdata(-by_fit, axis=1) - 1) / max(1, len(known) - 1)
+    ranks = rankdata(-np.stack(list(worths.values()), axis=1), axis=1)
+    found = np.full((len(ranks), len(labels)), np.nan)
+    found[:, [labels.index(label) for label in worths]] = (ranks - 1) / max(1, len(worths) - 1)
     return found
 
 

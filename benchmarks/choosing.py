@@ -26,7 +26,7 @@ from bench.execution.opening import open_executor
 from bench.execution.session import execute
 from bench.execution.tuning import Way, cases_of, compare
 from bench.jobs import Request, expand
-from bench.report.statistics.worth import METHODS, Mean, Trial, trials, worth
+from bench.report.statistics.worth import METHODS, Mean, Trial, Worth, trials, worth
 from bench.store import TUNING, Store
 from bench.workspace import Workspace, open_workspace
 
@@ -40,7 +40,7 @@ DEVELOPMENT = {
 """Classes that criteria were looked at on, by data set; of others none: all are held out."""
 
 TOGETHER = "all of them together"
-"""What ``bench choose`` goes by."""
+"""By the mean place that they give."""
 SETTINGS = "settings"
 
 
@@ -101,6 +101,11 @@ def shown(mean: Mean | None, interval: bool = False) -> str:
     return f"{mean.value:{sign}.3f}{told}".replace("-", "−")
 
 
+def worths(found: Sequence[Trial], criteria: Sequence[Criterion]) -> dict[str, Worth]:
+    """What each way of choosing is worth over some choices, without those that say nothing of any."""
+    return {name: own for name, way in ways(criteria).items() if (own := worth(found, way)) is not None}
+
+
 def table(found: Sequence[Trial], criteria: Sequence[Criterion], default: str) -> str:
     """A row for each way of choosing: means over classes, intervals over the held-out ones, which are 95 %."""
     from tabulate import tabulate
@@ -108,30 +113,25 @@ def table(found: Sequence[Trial], criteria: Sequence[Criterion], default: str) -
     development = [trial for trial in found if is_development(trial)]
     held_out = [trial for trial in found if not is_development(trial)]
     datasets = list(dict.fromkeys(trial.dataset for trial in held_out))
-    rows, fixed = [], {}
-    for name, way in ways(criteria).items():
-        if (known := worth(held_out, way)) is None:
-            continue
-        looked_at = worth(development, way)
-        each = [worth([trial for trial in held_out if trial.dataset == dataset], way) for dataset in datasets]
-        rows.append(
-            [
-                name,
-                shown(known.correlation),
-                shown(looked_at and looked_at.regret),
-                shown(known.regret),
-                *(shown(own and own.regret) for own in each),
-                shown(known.against_default, interval=True),
-                shown(known.against_random, interval=True),
-            ]
-        )
-        if known.regret.classes == len({(trial.dataset, trial.normal_class) for trial in held_out}):
-            for fixed_name, of in ((default, "default"), ("a draw by lot", "random")):
-                regrets = [getattr(own, of) if own else None for own in (looked_at, known, *each)]
-                if any(regrets):
-                    fixed[fixed_name] = [f"*{fixed_name}*", "–", *map(shown, regrets), "–", "–"]
+    parts = [development, held_out, *([trial for trial in held_out if trial.dataset == each] for each in datasets)]
+    columns = [worths(part, criteria) for part in parts]
+    rows = [
+        [
+            name,
+            shown(own.correlation),
+            *(shown(column[name].regret if name in column else None) for column in columns),
+            shown(own.against_default, interval=True),
+            shown(own.against_random, interval=True),
+        ]
+        for name, own in columns[1].items()
+    ]
+    for name, of in ((default, "default"), ("a draw by lot", "random")):
+        # of all together, who say something of every class
+        regrets = [getattr(column[TOGETHER], of) if TOGETHER in column else None for column in columns]
+        if any(regrets):
+            rows.append([f"*{name}*", "–", *map(shown, regrets), "–", "–"])
     head = ["chosen by", "correlation", "regret, development", "regret, held out", *datasets, "− default's", "− by lot"]
-    return str(tabulate([*rows, *fixed.values()], head, tablefmt="pipe", disable_numparse=True))
+    return str(tabulate(rows, head, tablefmt="pipe", disable_numparse=True))
 
 
 def draw(parts: Mapping[str, Sequence[Trial]], criteria: Sequence[Criterion], folder: Path) -> list[Path]:
@@ -145,8 +145,7 @@ def draw(parts: Mapping[str, Sequence[Trial]], criteria: Sequence[Criterion], fo
         names = ["the criterion's choice", "the default", "a draw by lot"]
         figure, legend = with_legend(PAGE, 0.6 * len(parts) + 0.17 * len(parts) * (len(criteria) + 1), names, columns=3)
         for axes, (among, found) in zip(figure.subplots(len(parts), squeeze=False)[:, 0], parts.items(), strict=True):
-            held_out = [trial for trial in found if not is_development(trial)]
-            known = {name: own for name, way in ways(criteria).items() if (own := worth(held_out, way)) is not None}
+            known = worths([trial for trial in found if not is_development(trial)], criteria)
             for row, each in enumerate(known.values()):
                 low, high = each.regret.low, each.regret.high
                 error = None if low is None or high is None else [[each.regret.value - low], [high - each.regret.value]]

@@ -11,12 +11,15 @@ memory, on both sides. Run it on a quiet machine.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +27,7 @@ import numpy as np
 
 TESTS = Path(__file__).parent.parent / "tests"
 BATCH = 16
-
-
-def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    began = time.perf_counter()
-    made = work()
-    return time.perf_counter() - began, made
+HEAD = ("method", "fit here, s", "anomalib", "ratio", "score here, s", "anomalib", "ratio", "largest difference")
 
 
 def main() -> None:
@@ -41,77 +39,96 @@ def main() -> None:
     asked = parser.parse_args()
     sys.path.insert(0, str(TESTS))
     import torch
-    from anomalib.models.image.padim.torch_model import PadimModel
-    from anomalib.models.image.patchcore.torch_model import PatchcoreModel
-    from anomalibs import RIDGE, blur_for, standardised, twin
-    from torchvision.models import resnet18
 
-    from bench.method import FitContext
-    from bench.methods.today.padim import PaDiM
-    from bench.methods.today.patchcore import PatchCore
     from bench.testing.images import lit
 
     torch.set_num_threads(os.cpu_count() or 1)
-    torch.manual_seed(0)
     train = lit(0, asked.images, 1, channels=3, height=asked.size, width=asked.size)
     tested = lit(1, asked.images // 4, 2, channels=3, height=asked.size, width=asked.size)
-
-    def fit_theirs(model: Any) -> None:
-        model.train()
-        for part in np.array_split(train, -(-len(train) // BATCH)):
-            model(standardised(part))
-        if isinstance(model, PadimModel):
-            model.fit()
-        else:
-            model.subsample_embedding(asked.coreset)
-        model.eval()
-
-    def scores_of(model: Any) -> np.ndarray:
-        with torch.inference_mode():
-            parts = np.array_split(tested, -(-len(tested) // BATCH))
-            found = [model(standardised(part)).pred_score.flatten().numpy() for part in parts]
-        return np.concatenate(found)
-
+    size = f"{asked.size}×{asked.size}×3"
+    print(f"{os.cpu_count()} cores, load before {os.getloadavg()[0]:.1f}; {len(train)} images of {size} fitted,")
+    print(f"{len(tested)} scored; medians of {asked.repeats} turns\n")
+    print("| " + " | ".join(HEAD) + " |\n" + "|---" * len(HEAD) + "|")
     with tempfile.TemporaryDirectory() as folder:
-        weights = f"{folder}/resnet18.pth"
-        torch.save(resnet18(weights=None).state_dict(), weights)
-        common: dict[str, Any] = {
-            "backbone": "resnet18", "weights": weights, "image_size": asked.size, "blur": blur_for(asked.size),
-        }  # fmt: skip
-        pairs: dict[str, tuple[Callable[[], PaDiM | PatchCore], type[Any], dict[str, Any]]] = {
-            "PaDiM, 100 channels": (lambda: PaDiM(ridge=RIDGE, **common), PadimModel, {"n_features": 100}),
-            f"PatchCore, coreset {asked.coreset:g}": (
-                lambda: PatchCore(coreset=asked.coreset, **common), PatchcoreModel, {"num_neighbors": 9},
-            ),
-        }  # fmt: skip
-        size = f"{asked.size}×{asked.size}×3"
-        print(f"{os.cpu_count()} cores, load before {os.getloadavg()[0]:.1f}; {len(train)} images of {size} fitted, ")
-        print(f"{len(tested)} scored; medians of {asked.repeats} turns\n")
-        print("| method | fit here, s | anomalib | ratio | score here, s | anomalib | ratio | largest difference |")
-        print("|---|---|---|---|---|---|---|---|")
-        for name, (make, kind, settings) in pairs.items():
-            spent: dict[str, list[float]] = {each: [] for each in ("fit", "their fit", "score", "their score")}
-            difference = 0.0
-            for turn in range(-1, asked.repeats):  # the first warms up
-                ours = make()
-                fitting, _ = timed(lambda ours=ours: ours.fit(train, FitContext(seed=0)))  # type: ignore[misc]
-                model = twin(kind, ours, **settings)
-                if isinstance(ours, PaDiM):
-                    model.idx = ours.channels
-                their_fitting, _ = timed(lambda model=model: fit_theirs(model))  # type: ignore[misc]
-                if isinstance(ours, PatchCore):
-                    model.memory_bank = ours.memory
-                scoring, own = timed(lambda ours=ours: ours.score(tested))  # type: ignore[misc]
-                their_scoring, theirs = timed(lambda model=model: scores_of(model))  # type: ignore[misc]
-                difference = max(difference, float(np.abs(own / theirs - 1).max()))
-                for key, value in zip(spent, (fitting, their_fitting, scoring, their_scoring), strict=True):
-                    if turn >= 0:
-                        spent[key].append(value)
+        weights = drawn_weights(folder)
+        turns: dict[str, Callable[[], list[float]]] = {
+            "PaDiM, 100 channels": partial(padim, weights, train, tested),
+            f"PatchCore, coreset {asked.coreset:g}": partial(patchcore, weights, train, tested, asked.coreset),
+        }
+        for name, turn in turns.items():
+            turn()  # warms up
+            found = np.array([turn() for _ in range(asked.repeats)])
             cells = [name]
-            for mine, other in (("fit", "their fit"), ("score", "their score")):
-                ratio = statistics.median(b / a for a, b in zip(spent[mine], spent[other], strict=True))
-                cells += [f"{statistics.median(spent[key]):.2f}" for key in (mine, other)] + [f"{ratio:.2f} ×"]
-            print("| " + " | ".join([*cells, f"{difference:.0e}"]) + " |", flush=True)
+            for here, there in ((found[:, 0], found[:, 1]), (found[:, 2], found[:, 3])):
+                ratio = statistics.median(there / here)
+                cells += [f"{statistics.median(here):.2f}", f"{statistics.median(there):.2f}", f"{ratio:.2f} ×"]
+            print("| " + " | ".join([*cells, f"{found[:, 4].max():.0e}"]) + " |", flush=True)
+
+
+def drawn_weights(folder: str) -> str:
+    """A file of a ResNet-18's weights."""
+    import torch
+    from torchvision.models import resnet18
+
+    torch.manual_seed(0)
+    torch.save(resnet18(weights=None).state_dict(), f"{folder}/resnet18.pth")
+    return f"{folder}/resnet18.pth"
+
+
+def padim(weights: str, train: np.ndarray, tested: np.ndarray) -> list[float]:
+    """Seconds to fit here and there, to score here and there, and the largest relative difference of the scores."""
+    from anomalib.models.image.padim.torch_model import PadimModel
+    from anomalibs import RIDGE, alike, twin
+
+    from bench.method import FitContext
+    from bench.methods.today.padim import PaDiM
+
+    ours = PaDiM(ridge=RIDGE, **alike(weights, train.shape[1]))
+    fit = seconds(lambda: ours.fit(train, FitContext(seed=0)))
+    model = twin(PadimModel, ours, n_features=100)
+    model.idx = ours.channels
+    return [fit, seconds(lambda: (batches(model, train), model.fit())), *scoring(ours, model, tested)]
+
+
+def patchcore(weights: str, train: np.ndarray, tested: np.ndarray, coreset: float) -> list[float]:
+    """Likewise. Scores are by our memory on both sides."""
+    from anomalib.models.image.patchcore.torch_model import PatchcoreModel
+    from anomalibs import alike, twin
+
+    from bench.method import FitContext
+    from bench.methods.today.patchcore import PatchCore
+
+    ours = PatchCore(coreset=coreset, **alike(weights, train.shape[1]))
+    fit = seconds(lambda: ours.fit(train, FitContext(seed=0)))
+    model = twin(PatchcoreModel, ours, num_neighbors=ours.neighbours)
+    with contextlib.redirect_stderr(io.StringIO()):  # a bar of progress
+        theirs = seconds(lambda: (batches(model, train), model.subsample_embedding(coreset)))
+    model.memory_bank = ours.memory
+    return [fit, theirs, *scoring(ours, model, tested)]
+
+
+def scoring(ours: Any, model: Any, tested: np.ndarray) -> list[float]:
+    import torch
+
+    found = []
+    model.eval()
+    with torch.inference_mode():
+        here = seconds(lambda: found.append(ours.score(tested)))
+        there = seconds(lambda: found.extend(each.pred_score.flatten().numpy() for each in batches(model, tested)))
+    return [here, there, float(np.abs(found[0] / np.concatenate(found[1:]) - 1).max())]
+
+
+def batches(model: Any, images: np.ndarray) -> list[Any]:
+    """What anomalib's model makes of the images, some at a time."""
+    from anomalibs import standardised
+
+    return [model(standardised(part)) for part in np.array_split(images, -(-len(images) // BATCH))]
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
 
 
 if __name__ == "__main__":

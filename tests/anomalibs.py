@@ -17,9 +17,9 @@ RIDGE = 0.01 + 1e-5
 """What its PaDiM adds to the diagonal of a covariance: once, and once more before it inverts."""
 
 
-def blur_for(size: int) -> float:
-    """Our ``blur`` that is theirs on images of a size."""
-    return BLURRED * 224 / size
+def alike(weights: str, size: int) -> dict[str, Any]:
+    """Our settings under which anomalib's model has the same backbone, and smooths the map of an image alike."""
+    return {"backbone": "resnet18", "weights": weights, "image_size": size, "blur": BLURRED * 224 / size}
 
 
 def twin(kind: type[Any], ours: PaDiM | PatchCore, **settings: Any) -> Any:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
-from anomalibs import RIDGE, blur_for, standardised, twin
+from anomalibs import RIDGE, alike, standardised, twin
 
 from bench.method import FitContext
 from bench.methods.today.padim import PaDiM
@@ -23,13 +21,7 @@ TRAIN, TESTED = lit(0, 24, 1, channels=3, height=SIZE, width=SIZE), lit(1, 6, 2,
 def test_padim(drawn_resnet18: str) -> None:
     from anomalib.models.image.padim.torch_model import PadimModel
 
-    settings: dict[str, Any] = {
-        "backbone": "resnet18",
-        "weights": drawn_resnet18,
-        "image_size": SIZE,
-        "blur": blur_for(SIZE),
-    }
-    ours = PaDiM(ridge=RIDGE, dimensions=40, **settings).fit(TRAIN, FitContext(seed=0))
+    ours = PaDiM(ridge=RIDGE, dimensions=40, **alike(drawn_resnet18, SIZE)).fit(TRAIN, FitContext(seed=0))
     model = twin(PadimModel, ours, n_features=40)
     model.idx = ours.channels
     model.train()
@@ -45,13 +37,7 @@ def test_padim(drawn_resnet18: str) -> None:
 def test_patchcore(drawn_resnet18: str, neighbours: int) -> None:
     from anomalib.models.image.patchcore.torch_model import PatchcoreModel
 
-    settings: dict[str, Any] = {
-        "backbone": "resnet18",
-        "weights": drawn_resnet18,
-        "image_size": SIZE,
-        "blur": blur_for(SIZE),
-    }
-    ours = PatchCore(coreset=0.1, neighbours=neighbours, **settings).fit(TRAIN, FitContext(seed=0))
+    ours = PatchCore(coreset=0.1, neighbours=neighbours, **alike(drawn_resnet18, SIZE)).fit(TRAIN, FitContext(seed=0))
     model = twin(PatchcoreModel, ours, num_neighbors=neighbours)
     model.train()
     embedding = model(standardised(TRAIN))
